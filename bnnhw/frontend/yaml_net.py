@@ -1,0 +1,110 @@
+"""A YAML network description (schema in `bnnhw.ir.topology`) plus its weights file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from bnnhw.frontend.tensors import read_tensors
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.topology import Topology
+from bnnhw.ir.trained import TrainedNetwork
+
+MAX_YAML_BYTES = 1 << 20
+ZOO = Path(__file__).parents[1] / "zoo"
+
+
+class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
+    """Safe YAML without aliases (they can multiply a small file without bound) and without repeated keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed; write the value out")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode)]
+        if len(keys) != len(set(keys)):
+            twice = next(k for k in keys if keys.count(k) > 1)
+            raise yaml.YAMLError(f"key {twice[:60]!r} is given twice; keep one")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Plain data of a small YAML file; BnnhwError if it is none."""
+    try:
+        if path.stat().st_size > MAX_YAML_BYTES:
+            raise BnnhwError(f"{path}: larger than {MAX_YAML_BYTES} bytes; a description is small, weights go into their own file")
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError) as e:
+        raise BnnhwError(f"{path}: cannot be read ({getattr(e, 'strerror', None) or e}); give a readable UTF-8 file") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as e:
+        mark = getattr(e, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise BnnhwError(f"{path}: no valid YAML{where}: {getattr(e, 'problem', None) or e or 'nested too deeply'}") from None
+
+
+def zoo_names() -> list[str]:
+    """Names that `--net` takes besides paths."""
+    return sorted(p.stem for p in ZOO.glob("*.yaml"))
+
+
+def find_net(net: str | Path) -> Path:
+    """Path of a network description: a file, or the name of a network of the zoo with or without `.yaml`."""
+    path = Path(net)
+    if path.is_file():
+        return path
+    name = str(net).removesuffix(".yaml")
+    if name in zoo_names():
+        return ZOO / f"{name}.yaml"
+    raise BnnhwError(f"network {str(net)[:200]!r}: neither a file nor one of the zoo ({', '.join(zoo_names())})")
+
+
+def read_topology(net: str | Path) -> tuple[Topology, Path]:
+    """Validated description of `net` and the path it was read from."""
+    path = find_net(net)
+    try:
+        return Topology.model_validate(read_yaml(path)), path
+    except ValidationError as e:
+        raise BnnhwError(f"{path}: {_first_problem(e)}") from None
+
+
+def _first_problem(e: ValidationError) -> str:
+    """One line for the first of pydantic's findings, with the place as the user wrote it."""
+    error = e.errors(include_url=False)[0]
+    place = ".".join(str(p) for p in error["loc"])[:200] or "description"
+    given = f" (given: {str(error['input'])[:60]!r})" if error["type"] not in ("missing", "value_error") else ""
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}{given}; see docs/network.md"
+
+
+def load(net: str | Path, weights: str | Path | None = None) -> TrainedNetwork:
+    """The trained network of a YAML file (or zoo name) and its weights file.
+
+    `weights` overrides the file that the description names, which is relative to it.
+    """
+    topology, path = read_topology(net)
+    if weights is None and topology.weights is None:
+        raise BnnhwError(f"{path}: names no weights file; add 'weights:' or pass --weights")
+    file = Path(weights) if weights is not None else path.parent / str(topology.weights)
+    tensors = read_tensors(file)
+    _refuse_surplus(topology, tensors, file)
+    return TrainedNetwork(topology, tensors)
+
+
+def _refuse_surplus(net: Topology, tensors: dict[str, Any], file: Path) -> None:
+    """Parameters under a described layer's name that the description does not use are a mistake in one of them."""
+    parameters = {"conv": ["weight"], "dense": ["weight"], "batchnorm": ["weight", "bias", "running_mean", "running_var"], "threshold": ["values"]}
+    for layer in net.layers:
+        used = list(parameters.get(layer.type, []))
+        if layer.type in ("conv", "dense"):
+            used += [p for p in ("bias", "alpha") if getattr(layer, p)]
+        if layer.type == "batchnorm":
+            used.append("num_batches_tracked")
+        known = {layer.tensor_name(p) for p in used}
+        for name in tensors:
+            if name.startswith(f"{layer.name}.") and name not in known and "." not in name[len(layer.name) + 1 :]:
+                raise BnnhwError(f"layer {layer.name!r}: {file.name} holds {name!r}, which the description does not use; set the key or remove it")

@@ -1,0 +1,5 @@
+"""NumPy executor of the integer network: the reference that every other form must equal."""
+
+from bnnhw.golden.executor import Trace, run
+
+__all__ = ["Trace", "run"]

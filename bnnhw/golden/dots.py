@@ -1,0 +1,84 @@
+"""Integer dot products of a layer, exact by construction: packed popcounts, or products proved to fit."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.golden.windows import pad, taps
+from bnnhw.ir.encoding import U8, Alphabet
+from bnnhw.ir.integer import MatVec
+
+BLOCK = 1 << 16
+"""Partial sums held at once by the popcount loop, so that they stay in cache."""
+
+
+def dot_products(layer: MatVec, x: U8) -> NDArray[np.integer]:
+    """[N, out rows, out columns, O] dot products for level maps [N, H, W, C]."""
+    if _packs(layer):
+        return _popcount(layer, x)
+    return _product(layer, x)
+
+
+def _packs(layer: MatVec) -> bool:
+    one_bit = layer.x.planes == 1 and layer.x.alphabet is Alphabet.BIPOLAR and layer.x.scale == (1,) and layer.x.offset == 0
+    return one_bit and layer.weights.is_binary and layer.window.groups == 1 and layer.window.fan_in >= 32
+
+
+def _pack(bits: U8) -> NDArray[np.uint64]:
+    """[..., words] little-endian words of bits [..., C]; spare bits are 0."""
+    packed = np.packbits(bits, axis=-1, bitorder="little")
+    spare = -packed.shape[-1] % 8
+    if spare:
+        packed = np.concatenate([packed, np.zeros((*packed.shape[:-1], spare), np.uint8)], axis=-1)
+    return packed.view("<u8")
+
+
+@lru_cache(maxsize=256)
+def _packed_weights(layer: MatVec) -> NDArray[np.uint64]:
+    """[taps * words, O]"""
+    w = layer.window
+    bits = layer.weights.bits[0].reshape(-1, w.taps, w.shape[0])
+    return np.ascontiguousarray(_pack(bits).reshape(len(bits), -1).T)
+
+
+def _popcount(layer: MatVec, x: U8) -> NDArray[np.int32]:
+    """K - 2 * popcount(xor), block by block."""
+    w, weights = layer.window, _packed_weights(layer)
+    outputs = weights.shape[1]
+    columns = np.concatenate(taps(_pack(pad(x, w)), w), axis=-1).reshape(-1, len(weights))
+    out = np.empty((len(columns), outputs), np.int32)
+    rows = max(1, BLOCK // outputs)
+    differ = np.empty((rows, outputs), np.uint64)
+    counts = np.empty((rows, outputs), np.uint8)
+    for start in range(0, len(columns), rows):
+        block = np.ascontiguousarray(columns[start : start + rows].T)[:, :, None]
+        size = block.shape[1]
+        total = np.zeros((size, outputs), np.uint16 if w.fan_in < 1 << 16 else np.uint32)
+        for j in range(len(weights)):
+            np.bitwise_xor(block[j], weights[j], out=differ[:size])
+            np.bitwise_count(differ[:size], out=counts[:size])
+            total += counts[:size]
+        np.subtract(w.fan_in, np.multiply(total, 2, dtype=np.int32), out=out[start : start + size])
+    return out.reshape(len(x), w.out_rows, w.out_columns, outputs)
+
+
+@lru_cache(maxsize=256)
+def _matrix(layer: MatVec) -> NDArray:
+    """[groups, K, M] weights in the narrowest type that holds every partial sum exactly."""
+    bound = int(np.abs(layer.weights.values).sum(1).max(initial=0) * np.abs(layer.x.values).max())
+    dtype = np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64
+    g = layer.window.groups
+    return np.ascontiguousarray(layer.weights.values.reshape(g, -1, layer.window.fan_in).transpose(0, 2, 1).astype(dtype))
+
+
+def _product(layer: MatVec, x: U8) -> NDArray[np.integer]:
+    w, matrix = layer.window, _matrix(layer)
+    values = layer.x.values.astype(matrix.dtype)[pad(x, w)]
+    grouped = [t.reshape(*t.shape[:3], w.groups, w.group_channels) for t in taps(values, w)]
+    stacked = np.stack(grouped, axis=-2)
+    rows = stacked.reshape(-1, w.groups, w.fan_in).transpose(1, 0, 2)
+    dot = (rows @ matrix).transpose(1, 0, 2)
+    return dot.reshape(len(x), w.out_rows, w.out_columns, layer.weights.outputs).astype(np.int64)

@@ -1,0 +1,76 @@
+"""What the integers of a stream mean to the trained network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.ir.encoding import Encoding
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.integer import InputPort, Window
+from bnnhw.ir.topology import InputSpec, MeanStd, PixelThreshold
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """trained value = (sign * integer - mean) / units_per_one, per channel."""
+
+    code: Encoding
+    units_per_one: float
+    mean: NDArray[np.float64]
+    sign: NDArray[np.int8]
+    """-1 where the stream carries the inverted bit."""
+    pixel_threshold: int | None = None
+
+    def port(self, spec: InputSpec) -> InputPort:
+        """How raw frames become levels."""
+        return InputPort(spec.chw, spec.type, self.pixel_threshold)
+
+    def column_sign(self, window: Window) -> NDArray[np.int8]:
+        """[groups, K] sign of each input of a window."""
+        return self.per_input(window, self.sign)
+
+    def per_input(self, window: Window, channels: NDArray) -> NDArray:
+        """[groups, K] a value per channel spread over the window's inputs."""
+        return np.tile(channels.reshape(window.groups, 1, window.group_channels), (1, window.taps, 1)).reshape(window.groups, -1)
+
+
+def source(spec: InputSpec) -> Source:
+    """The network's input stream; BnnhwError for a normalisation that does not fold into thresholds."""
+    channels = spec.chw[0]
+    zero, one = np.zeros(channels), np.ones(channels, np.int8)
+    if spec.type == "int8":
+        return Source(Encoding.int(8), 1, zero, one)
+    if spec.type == "bipolar":
+        return Source(Encoding.bipolar(), 1, zero, one)
+    match spec.preprocess:
+        case "none":
+            return Source(Encoding.uint(8), 1, zero, one)
+        case "x/255":
+            return Source(Encoding.uint(8), 255, zero, one)
+        case "2p-255":
+            return Source(Encoding.centred(8), 1, zero, one)
+        case "2x-1":
+            return Source(Encoding.centred(8), 255, zero, one)
+        case PixelThreshold(threshold=level):
+            return Source(Encoding.bipolar(), 1, zero, one, level)
+        case MeanStd(mean=mean, std=std):
+            return _mean_std(mean, std, channels)
+    raise AssertionError(spec)
+
+
+def _mean_std(mean: float | tuple[float, ...], std: float | tuple[float, ...], channels: int) -> Source:
+    means, stds = (np.atleast_1d(np.array(v, np.float64)) for v in (mean, std))
+    for what, v in (("mean", means), ("std", stds)):
+        if len(v) not in (1, channels):
+            raise BnnhwError(f"input: {what} has {len(v)} values for {channels} channels; give 1 or {channels}")
+    if (stds <= 0).any():
+        raise BnnhwError(f"input: std {float(stds.min())} is not positive; give the standard deviation of x = p/255")
+    if (stds != stds[0]).any():
+        raise BnnhwError(
+            f"input: std differs between channels ({', '.join(map(str, stds))}), which no threshold behind a binary layer can absorb; "
+            "train with one std for all channels"
+        )
+    return Source(Encoding.uint(8), 255 * float(stds[0]), np.broadcast_to(255 * means, channels).copy(), np.ones(channels, np.int8))

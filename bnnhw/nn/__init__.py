@@ -1,0 +1,1 @@
+"""Training of binarized networks with PyTorch (the `train` extra); nothing outside this package imports torch."""

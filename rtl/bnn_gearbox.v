@@ -1,0 +1,96 @@
+// Stream width converter: vectors of elements, N_IN lanes a beat in, N_OUT lanes a beat out.
+// max(beats in, beats out) cycles a vector; a vector's last beat is filled up with zeros.
+// Plane-major, element 0 of a beat in the low bits; lanes beyond a vector's end are ignored.
+`default_nettype none
+module bnn_gearbox #(
+    parameter ELEM_W = 1,  // bits of an element in one plane
+    parameter PLANES = 1,  // planes
+    parameter N_IN = 2,  // lanes of an input beat
+    parameter N_OUT = 3,  // lanes of an output beat
+    parameter N_BEATS = 2,  // input beats of a vector
+    parameter N_TAIL = 2,  // elements in a vector's last input beat, 1 .. N_IN
+    parameter GRAIN = 1,  // greatest common divisor of N_IN and N_OUT
+    parameter BEAT_W = 1,  // bits of an index of input beats
+    parameter FILL_W = 3  // bits of a count up to (N_IN + N_OUT) / GRAIN
+) (
+    input wire clk,
+    input wire rst,
+    input wire [PLANES*N_IN*ELEM_W-1:0] s_data,
+    input wire s_valid,
+    output wire s_ready,
+    output wire [PLANES*N_OUT*ELEM_W-1:0] m_data,
+    output wire m_valid,
+    input wire m_ready
+);
+  localparam GRAINS = (N_IN + N_OUT) / GRAIN - 1;  // capacity
+  localparam STEP_W = GRAIN * ELEM_W;
+  localparam PLANE_W = GRAINS * STEP_W;
+  localparam IN_W = N_IN * ELEM_W;
+  localparam OUT_W = N_OUT * ELEM_W;
+  localparam TAIL_W = N_TAIL * ELEM_W;
+  localparam [FILL_W-1:0] FILL_IN = N_IN / GRAIN;
+  localparam [FILL_W-1:0] FILL_OUT = N_OUT / GRAIN;
+  localparam [FILL_W-1:0] FILL_TAIL = (N_TAIL + GRAIN - 1) / GRAIN;
+  localparam [FILL_W-1:0] FILL_ROOM = GRAINS - N_IN / GRAIN;  // fill at which a beat still fits
+  localparam [BEAT_W-1:0] LAST = N_BEATS[BEAT_W-1:0] - 1'b1;
+
+  reg [FILL_W-1:0] fill_q;  // grains held
+  reg ended_q;  // the vector's last beat is held
+  reg [BEAT_W-1:0] beat_q;
+  wire last = beat_q == LAST;
+  wire pop = m_valid && m_ready;
+  wire drain = ended_q && fill_q <= FILL_OUT;  // this output beat is the vector's last
+  wire [FILL_W-1:0] kept = !pop ? fill_q : drain ? {FILL_W{1'b0}} : fill_q - FILL_OUT;
+  wire push = s_valid && s_ready;
+  assign m_valid = ended_q || fill_q >= FILL_OUT;
+  assign s_ready = (!ended_q || (pop && drain)) && kept <= FILL_ROOM;
+
+  always @(posedge clk) begin
+    fill_q <= !push ? kept : kept + (last ? FILL_TAIL : FILL_IN);
+    if (push) begin
+      ended_q <= last;
+      beat_q <= last ? {BEAT_W{1'b0}} : beat_q + 1'b1;
+    end else if (pop && drain) ended_q <= 1'b0;
+    if (rst) begin
+      fill_q <= 0;
+      ended_q <= 1'b0;
+      beat_q <= 0;
+    end
+  end
+
+  genvar p, i;
+  generate
+    for (p = 0; p < PLANES; p = p + 1) begin : g_plane
+      reg [PLANE_W-1:0] held_q;
+      wire [PLANE_W-1:0] left = pop ? held_q >> OUT_W : held_q;
+      wire [IN_W-1:0] whole = s_data[p*IN_W+:IN_W];
+      wire [IN_W-1:0] tail;
+      assign tail[TAIL_W-1:0] = whole[TAIL_W-1:0];
+      if (TAIL_W < IN_W) begin : g_tail
+        assign tail[IN_W-1:TAIL_W] = 0;
+      end
+      wire [IN_W-1:0] beat = last ? tail : whole;
+      wire [PLANE_W-1:0] placed[0:GRAINS-N_IN/GRAIN];  // the beat at every place it can take
+      for (i = 0; i <= GRAINS - N_IN / GRAIN; i = i + 1) begin : g_place
+        localparam [FILL_W-1:0] AT = i;
+        wire [PLANE_W-1:0] here;
+        assign here[i*STEP_W+:IN_W] = kept == AT ? beat : {IN_W{1'b0}};
+        if (i > 0) begin : g_below
+          assign here[i*STEP_W-1:0] = 0;
+          assign placed[i] = placed[i-1] | here;
+        end else begin : g_first
+          assign placed[i] = here;
+        end
+        if (i * STEP_W + IN_W < PLANE_W) begin : g_above
+          assign here[PLANE_W-1:i*STEP_W+IN_W] = 0;
+        end
+      end
+      always @(posedge clk) begin
+        held_q <= push ? left | placed[GRAINS-N_IN/GRAIN] : left;
+        if (rst) held_q <= 0;
+      end
+      assign m_data[p*OUT_W+:OUT_W] = held_q[OUT_W-1:0];
+    end
+  endgenerate
+endmodule
+`default_nettype wire

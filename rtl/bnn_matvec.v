@@ -1,0 +1,104 @@
+// Folded XNOR-popcount matrix-vector unit: PE rows at a time, SIMD inputs a beat.
+// sum[pe] = sum over N_BEATS beats and planes q of COEFFS[q] * popcount(weight[pe] xnor x[q])
+// One beat a cycle in; the sums follow three cycles after a vector's last beat. Weight words run
+// through the ROM in order: row fold, then beat; lane 0 of PE 0 in the low bit.
+`default_nettype none
+module bnn_matvec #(
+    parameter PE = 1,  // rows computed together
+    parameter SIMD = 2,  // inputs of a beat
+    parameter PLANES = 1,  // planes of an input
+    parameter N_BEATS = 1,  // beats of a vector
+    parameter N_WORDS = 1,  // weight words: row folds times N_BEATS
+    parameter COUNT_W = 2,  // bits of a popcount up to SIMD
+    parameter SUM_W = 4,  // bits of a signed sum, more than COUNT_W; sums wrap on the way, not at the end
+    parameter [PLANES*SUM_W-1:0] COEFFS = 1,  // signed coefficient of each plane
+    parameter BEAT_W = 1,  // bits of an index of beats
+    parameter ADDR_W = 1,  // bits of an index of weight words
+    parameter FILE = ""  // weights
+) (
+    input wire clk,
+    input wire rst,
+    input wire [PLANES*SIMD-1:0] s_data,
+    input wire s_valid,
+    output wire s_ready,
+    output wire [PE*SUM_W-1:0] m_data,
+    output wire m_valid,
+    input wire m_ready
+);
+  localparam [BEAT_W-1:0] LAST_BEAT = N_BEATS[BEAT_W-1:0] - 1'b1;
+  localparam [ADDR_W-1:0] LAST_WORD = N_WORDS[ADDR_W-1:0] - 1'b1;
+
+  reg [PLANES*SIMD-1:0] x_q;
+  reg [ADDR_W-1:0] addr_q;
+  reg [BEAT_W-1:0] beat_q;
+  reg valid1_q, first1_q, last1_q, valid2_q, first2_q, last2_q, valid3_q;
+  wire advance = !valid3_q || m_ready;
+  wire take = s_valid && advance;
+  assign s_ready = advance;
+  assign m_valid = valid3_q;
+
+  always @(posedge clk) begin
+    if (take) begin
+      x_q <= s_data;
+      first1_q <= beat_q == 0;
+      last1_q <= beat_q == LAST_BEAT;
+      beat_q <= beat_q == LAST_BEAT ? {BEAT_W{1'b0}} : beat_q + 1'b1;
+      addr_q <= addr_q == LAST_WORD ? {ADDR_W{1'b0}} : addr_q + 1'b1;
+    end
+    if (advance) begin
+      valid1_q <= s_valid;
+      valid2_q <= valid1_q;
+      first2_q <= first1_q;
+      last2_q <= last1_q;
+      valid3_q <= valid2_q && last2_q;
+    end
+    if (rst) begin
+      addr_q <= 0;
+      beat_q <= 0;
+      valid1_q <= 1'b0;
+      valid2_q <= 1'b0;
+      valid3_q <= 1'b0;
+    end
+  end
+
+  wire [PE*SIMD-1:0] weights;
+  bnn_rom #(
+      .DATA_W(PE * SIMD),
+      .N_WORDS(N_WORDS),
+      .ADDR_W(ADDR_W),
+      .FILE(FILE)
+  ) u_weights (
+      .clk(clk),
+      .en(take),
+      .addr(addr_q),
+      .q(weights)
+  );
+
+  genvar p, q;
+  generate
+    for (p = 0; p < PE; p = p + 1) begin : g_pe
+      wire [SUM_W-1:0] partial[0:PLANES];
+      assign partial[0] = 0;
+      for (q = 0; q < PLANES; q = q + 1) begin : g_plane
+        wire [COUNT_W-1:0] count;
+        reg [COUNT_W-1:0] count_q;
+        bnn_popcount #(
+            .N_BITS(SIMD),
+            .COUNT_W(COUNT_W)
+        ) u_popcount (
+            .bits(weights[p*SIMD+:SIMD] ~^ x_q[q*SIMD+:SIMD]),
+            .count(count)
+        );
+        always @(posedge clk) if (advance) count_q <= count;
+        localparam [SUM_W-1:0] COEFF = COEFFS[q*SUM_W+:SUM_W];
+        assign partial[q+1] = partial[q] + COEFF * {{SUM_W - COUNT_W{1'b0}}, count_q};
+      end
+      reg [SUM_W-1:0] sum_q;
+      always @(posedge clk) begin
+        if (advance && valid2_q) sum_q <= first2_q ? partial[PLANES] : sum_q + partial[PLANES];
+      end
+      assign m_data[p*SUM_W+:SUM_W] = sum_q;
+    end
+  endgenerate
+endmodule
+`default_nettype wire

@@ -1,0 +1,23 @@
+// Memory with one write port and one read port; the read is registered.
+// q <= word[r_addr] when r_en; a word written in the same cycle is not seen yet.
+`default_nettype none
+module bnn_ram #(
+    parameter DATA_W = 8,  // bits of a word
+    parameter N_WORDS = 2,  // words, at least 2
+    parameter ADDR_W = 1  // bits of the address, at least log2(N_WORDS)
+) (
+    input wire clk,
+    input wire w_en,
+    input wire [ADDR_W-1:0] w_addr,
+    input wire [DATA_W-1:0] w_data,
+    input wire r_en,
+    input wire [ADDR_W-1:0] r_addr,
+    output reg [DATA_W-1:0] q
+);
+  reg [DATA_W-1:0] mem[0:N_WORDS-1];
+  always @(posedge clk) begin
+    if (w_en) mem[w_addr] <= w_data;
+    if (r_en) q <= mem[r_addr];
+  end
+endmodule
+`default_nettype wire

@@ -1,0 +1,73 @@
+// One threshold a row: m[pe] = sum[pe] >= threshold[pe].
+// One beat a cycle; thresholds in a ROM by border class and row fold, PE 0 in the low bits.
+`default_nettype none
+module bnn_threshold #(
+    parameter PE = 1,  // rows of a beat
+    parameter SUM_W = 4,  // bits of a signed sum and of a threshold
+    parameter N_FOLDS = 1,  // beats of a pixel
+    parameter N_WORDS = 1,  // threshold words: folds times border classes
+    parameter OUT_ROWS = 1,  // rows of pixels
+    parameter OUT_COLS = 1,  // pixels of a row
+    parameter ADDR_W = 1,  // bits of an index of threshold words
+    parameter INDEX_W = 1,  // bits of an index of folds, rows or columns
+    parameter N_CLASSES = 1,  // border classes
+    parameter [OUT_ROWS*ADDR_W-1:0] ROW_BASE = 0,  // see bnn_fold_address
+    parameter [OUT_COLS*ADDR_W-1:0] COL_BASE = 0,  // see bnn_fold_address
+    parameter FILE = ""  // thresholds
+) (
+    input wire clk,
+    input wire rst,
+    input wire [PE*SUM_W-1:0] s_data,
+    input wire s_valid,
+    output wire s_ready,
+    output wire [PE-1:0] m_data,
+    output wire m_valid,
+    input wire m_ready
+);
+  reg valid_q;
+  reg [PE*SUM_W-1:0] sum_q;
+  wire [PE*SUM_W-1:0] limit;
+  wire [ADDR_W-1:0] addr;
+  wire advance = !valid_q || m_ready;
+  wire take = s_valid && advance;
+  assign s_ready = advance;
+  assign m_valid = valid_q;
+  always @(posedge clk) begin
+    if (take) sum_q <= s_data;
+    if (advance) valid_q <= s_valid;
+    if (rst) valid_q <= 1'b0;
+  end
+  bnn_fold_address #(
+      .N_FOLDS(N_FOLDS),
+      .OUT_ROWS(OUT_ROWS),
+      .OUT_COLS(OUT_COLS),
+      .ADDR_W(ADDR_W),
+      .INDEX_W(INDEX_W),
+      .N_CLASSES(N_CLASSES),
+      .ROW_BASE(ROW_BASE),
+      .COL_BASE(COL_BASE)
+  ) u_address (
+      .clk(clk),
+      .rst(rst),
+      .step(take),
+      .addr(addr)
+  );
+  bnn_rom #(
+      .DATA_W(PE * SUM_W),
+      .N_WORDS(N_WORDS),
+      .ADDR_W(ADDR_W),
+      .FILE(FILE)
+  ) u_limits (
+      .clk(clk),
+      .en(take),
+      .addr(addr),
+      .q(limit)
+  );
+  genvar p;
+  generate
+    for (p = 0; p < PE; p = p + 1) begin : g_pe
+      assign m_data[p] = $signed(sum_q[p*SUM_W+:SUM_W]) >= $signed(limit[p*SUM_W+:SUM_W]);
+    end
+  endgenerate
+endmodule
+`default_nettype wire
