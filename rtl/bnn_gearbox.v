@@ -28,10 +28,14 @@ module bnn_gearbox #(
   localparam IN_W = N_IN * ELEM_W;
   localparam OUT_W = N_OUT * ELEM_W;
   localparam TAIL_W = N_TAIL * ELEM_W;
-  localparam [FILL_W-1:0] FILL_IN = N_IN / GRAIN;
-  localparam [FILL_W-1:0] FILL_OUT = N_OUT / GRAIN;
-  localparam [FILL_W-1:0] FILL_TAIL = (N_TAIL + GRAIN - 1) / GRAIN;
-  localparam [FILL_W-1:0] FILL_ROOM = GRAINS - N_IN / GRAIN;  // fill at which a beat still fits
+  localparam integer GRAINS_IN = N_IN / GRAIN;
+  localparam integer GRAINS_OUT = N_OUT / GRAIN;
+  localparam integer GRAINS_TAIL = (N_TAIL + GRAIN - 1) / GRAIN;
+  localparam integer PLACES = GRAINS - GRAINS_IN;  // fill at which a beat still fits
+  localparam [FILL_W-1:0] FILL_IN = GRAINS_IN[FILL_W-1:0];
+  localparam [FILL_W-1:0] FILL_OUT = GRAINS_OUT[FILL_W-1:0];
+  localparam [FILL_W-1:0] FILL_TAIL = GRAINS_TAIL[FILL_W-1:0];
+  localparam [FILL_W-1:0] FILL_ROOM = PLACES[FILL_W-1:0];
   localparam [BEAT_W-1:0] LAST = N_BEATS[BEAT_W-1:0] - 1'b1;
 
   reg [FILL_W-1:0] fill_q;  // grains held
@@ -58,36 +62,29 @@ module bnn_gearbox #(
     end
   end
 
-  genvar p, i;
+  genvar p, g;
   generate
     for (p = 0; p < PLANES; p = p + 1) begin : g_plane
+      wire [IN_W-1:0] whole = s_data[p*IN_W+:IN_W];
+      wire [IN_W-1:0] beat;  // with zeros where a tail is short
+      assign beat[TAIL_W-1:0] = whole[TAIL_W-1:0];
+      if (TAIL_W < IN_W) begin : g_tail
+        assign beat[IN_W-1:TAIL_W] = last ? {IN_W - TAIL_W{1'b0}} : whole[IN_W-1:TAIL_W];
+      end
       reg [PLANE_W-1:0] held_q;
       wire [PLANE_W-1:0] left = pop ? held_q >> OUT_W : held_q;
-      wire [IN_W-1:0] whole = s_data[p*IN_W+:IN_W];
-      wire [IN_W-1:0] tail;
-      assign tail[TAIL_W-1:0] = whole[TAIL_W-1:0];
-      if (TAIL_W < IN_W) begin : g_tail
-        assign tail[IN_W-1:TAIL_W] = 0;
-      end
-      wire [IN_W-1:0] beat = last ? tail : whole;
-      wire [PLANE_W-1:0] placed[0:GRAINS-N_IN/GRAIN];  // the beat at every place it can take
-      for (i = 0; i <= GRAINS - N_IN / GRAIN; i = i + 1) begin : g_place
-        localparam [FILL_W-1:0] AT = i;
-        wire [PLANE_W-1:0] here;
-        assign here[i*STEP_W+:IN_W] = kept == AT ? beat : {IN_W{1'b0}};
-        if (i > 0) begin : g_below
-          assign here[i*STEP_W-1:0] = 0;
-          assign placed[i] = placed[i-1] | here;
-        end else begin : g_first
-          assign placed[i] = here;
+      for (g = 0; g < GRAINS; g = g + 1) begin : g_grain
+        localparam integer FIRST = g > PLACES ? g - PLACES : 0;  // grains of a beat that can land here
+        localparam integer END = g < GRAINS_IN ? g + 1 : GRAINS_IN;
+        reg [STEP_W-1:0] landing;
+        integer b;
+        always @* begin
+          landing = left[g*STEP_W+:STEP_W];
+          for (b = FIRST; b < END; b = b + 1) begin
+            if (push && {{32 - FILL_W{1'b0}}, kept} == g - b) landing = beat[b*STEP_W+:STEP_W];
+          end
         end
-        if (i * STEP_W + IN_W < PLANE_W) begin : g_above
-          assign here[PLANE_W-1:i*STEP_W+IN_W] = 0;
-        end
-      end
-      always @(posedge clk) begin
-        held_q <= push ? left | placed[GRAINS-N_IN/GRAIN] : left;
-        if (rst) held_q <= 0;
+        always @(posedge clk) held_q[g*STEP_W+:STEP_W] <= rst ? {STEP_W{1'b0}} : landing;
       end
       assign m_data[p*OUT_W+:OUT_W] = held_q[OUT_W-1:0];
     end

@@ -1,4 +1,4 @@
-// Transposes a beat from element-major to plane-major: wires only.
+// Transposes a stream's beats from element-major to plane-major: wires only.
 // m[q * LANES + i] = s[i * PLANES + q]
 `default_nettype none
 module bnn_planes #(
@@ -6,8 +6,14 @@ module bnn_planes #(
     parameter PLANES = 8  // bits of an element
 ) (
     input wire [LANES*PLANES-1:0] s_data,
-    output wire [LANES*PLANES-1:0] m_data
+    input wire s_valid,
+    output wire s_ready,
+    output wire [LANES*PLANES-1:0] m_data,
+    output wire m_valid,
+    input wire m_ready
 );
+  assign m_valid = s_valid;
+  assign s_ready = m_ready;
   genvar i, q;
   generate
     for (i = 0; i < LANES; i = i + 1) begin : g_lane

@@ -1,0 +1,55 @@
+"""The simulation wrapper of one or many networks: bench, signal bindings for the C++ harness, taps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bnnhw.emit.verilog import environment, naming
+from bnnhw.ir.design import Design
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layout import beat_bytes
+from bnnhw.ir.pipeline import Stream, pipeline
+
+
+def emit_bench(designs: Sequence[tuple[Network, Design]]) -> dict[str, str]:
+    """{path: text} of `sim/bench.v`, `sim/duts.inc` and `sim/taps.vlt`; the networks' names must differ."""
+    duts = [_dut(net, design, n) for n, (net, design) in enumerate(designs)]
+    taps = [t for d in duts for t in d["taps"]]
+    render = environment().get_template
+    return {
+        "sim/bench.v": render("bench.v.j2").render(duts=duts),
+        "sim/duts.inc": render("duts.inc.j2").render(duts=duts),
+        "sim/taps.vlt": render("taps.vlt.j2").render(taps=taps),
+    }
+
+
+def tap_file(module: str, layer: str) -> str:
+    """Name of the file that the harness writes for a layer's output."""
+    return f"{module}.{layer}.tap"
+
+
+def _dut(net: Network, design: Design, n: int) -> dict:
+    chain, names = pipeline(net, design), naming(net)
+    unit = f"u{n}"
+    taps = [
+        {
+            "module": names.module,
+            "wire": names.of(i),
+            "path": f"bench__DOT__{unit}__DOT__{names.of(i)}",
+            "file": tap_file(names.module, names.layers[layer]),
+            "bytes": beat_bytes(i.m),
+        }
+        for layer, i in chain.taps.items()
+    ]
+    return {"unit": unit, "module": names.module, "taps": taps, **_port("s", chain.source), **_port("m", chain.sink)}
+
+
+def _port(side: str, s: Stream) -> dict[str, int]:
+    tail = s.elements - (s.beats - 1) * s.lanes
+    return {
+        f"{side}_msb": s.width - 1,
+        f"{side}_keep_msb": s.width // 8 - 1,
+        f"{side}_bytes": s.width // 8,
+        f"{side}_beats": s.beats,
+        f"{side}_tail": (tail * s.elem_bits + 7) // 8,
+    }

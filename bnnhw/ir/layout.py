@@ -1,0 +1,74 @@
+"""Bits on the wire: elements of a frame to the beats of a stream, and back. The one written layout.
+
+Within a beat bit (q * lanes + i) * elem_bits + b is bit b of plane q of element i; a vector's
+elements follow each other, element 0 first; bits of a short last beat are 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.ir.encoding import I64, U8, Encoding
+from bnnhw.ir.integer import Network
+from bnnhw.ir.pipeline import Stream
+
+
+def beat_bytes(stream: Stream) -> int:
+    """Bytes that hold one beat."""
+    return (stream.width + 7) // 8
+
+
+def pack(stream: Stream, codes: NDArray[np.integer]) -> U8:
+    """[N, beats, bytes] of codes [N, elements]; plane q of a code is its bits from q * elem_bits."""
+    n, lanes = len(codes), stream.lanes
+    per_vector = -(-stream.vector // lanes)
+    vectors = codes.reshape(n, -1, stream.vector)
+    full = np.zeros((n, vectors.shape[1], per_vector * lanes), codes.dtype)
+    full[:, :, : stream.vector] = vectors
+    bits = (full.reshape(n, -1, 1, lanes, 1) >> _shifts(stream)) & 1
+    return np.packbits(bits.astype(np.uint8).reshape(n, stream.beats, -1), axis=2, bitorder="little")
+
+
+def unpack(stream: Stream, raw: U8, *, signed: bool = False) -> I64:
+    """[N, elements] codes of raw beats [N, beats, bytes]; two's complement where `signed`."""
+    n, lanes = len(raw), stream.lanes
+    bits = np.unpackbits(raw, axis=2, count=stream.width, bitorder="little")
+    bits = bits.reshape(n, stream.beats, stream.planes, lanes, stream.elem_bits).astype(np.int64)
+    codes = (bits << _shifts(stream)[0]).sum((2, 4))
+    if signed:
+        codes -= (codes >> (stream.elem_bits - 1)) << stream.elem_bits
+    per_vector = -(-stream.vector // lanes)
+    return codes.reshape(n, -1, per_vector * lanes)[:, :, : stream.vector].reshape(n, stream.elements)
+
+
+def _shifts(stream: Stream) -> NDArray[np.int64]:
+    """[1, planes, 1, elem_bits] place of each bit in a code."""
+    return (np.arange(stream.planes)[:, None, None] * stream.elem_bits + np.arange(stream.elem_bits))[None]
+
+
+def level_codes(code: Encoding) -> I64:
+    """[L] the bits of every level as a number, plane 0 in the low bit."""
+    return (code.bits.astype(np.int64) << np.arange(code.planes)).sum(1)
+
+
+def code_levels(code: Encoding, codes: I64) -> I64:
+    """Levels of codes; -1 for a code that the encoding does not use."""
+    table = np.full(1 << code.planes, -1, np.int64)
+    table[level_codes(code)] = np.arange(code.levels)
+    return table[codes]
+
+
+def pack_frames(net: Network, port: Stream, frames: NDArray[np.integer]) -> U8:
+    """[N, beats, bytes] for the input port from raw frames, channel fastest."""
+    levels = net.port.levels(frames).transpose(0, 2, 3, 1).reshape(len(frames), -1)
+    return pack(port, level_codes(net.x)[levels])
+
+
+def layer_output(net: Network, name: str, stream: Stream, raw: U8) -> I64:
+    """[N, C, H, W] levels, or sums for a last layer of sums, of a layer's raw beats."""
+    layer = net[name]
+    c, rows, columns = layer.out_shape
+    codes = unpack(stream, raw, signed=layer.code is None)
+    values = codes if layer.code is None else code_levels(layer.code, codes)
+    return values.reshape(len(raw), rows, columns, c).transpose(0, 3, 1, 2)

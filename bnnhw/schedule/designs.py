@@ -1,0 +1,99 @@
+"""The design file: YAML in and out. A user's file may leave out what the schedule can choose."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bnnhw.ir import design as d
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.integer import MatVec, Network
+from bnnhw.schedule.folding import complete_folding, input_lanes, output_lanes
+
+Count = Annotated[int, Field(ge=1, le=1 << 24)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Layer(_Strict):
+    pe: Count = 1
+    simd: Count = 1
+    lanes: Count | None = None
+    buffer: Count | None = None
+    fifo: Count = 2
+
+
+class _Port(_Strict):
+    lanes: Count
+
+
+class _File(_Strict):
+    bnnhw_design: Literal[1]
+    network: str
+    clock_mhz: Annotated[float, Field(gt=0, le=10_000)] = 100.0
+    input: _Port | None = None
+    output: _Port | None = None
+    layers: dict[str, _Layer]
+
+
+def complete(net: Network, data: Any, where: str) -> d.Design:
+    """The design that plain `data` of a design file describes, with lanes, buffers and ports chosen where absent."""
+    try:
+        file = _File.model_validate(data)
+    except ValidationError as e:
+        error = e.errors(include_url=False)[0]
+        raise BnnhwError(f"{where}: {'.'.join(map(str, error['loc'])) or 'design'}: {error['msg']}; see docs/design-file.md") from None
+    if file.network != net.name:
+        raise BnnhwError(f"{where}: is for network {file.network[:60]!r}, not {net.name!r}; take the design of this network")
+    names = [layer.name for layer in net.layers]
+    for name in file.layers:
+        if name not in names:
+            raise BnnhwError(f"{where}: network {net.name!r} has no layer {name[:60]!r}; its layers are {', '.join(names)}")
+    layers = []
+    for layer in net.layers:
+        given = file.layers.get(layer.name, _Layer())
+        if isinstance(layer, MatVec) and layer.name not in file.layers:
+            raise BnnhwError(f"{where}: layer {layer.name!r} is missing; give its pe and simd")
+        f = d.Folding(layer.name, given.pe, given.simd, given.lanes or 0, given.buffer or 0, given.fifo)
+        layers.append(complete_folding(layer, f, None))
+    design = d.Design(
+        net.name,
+        file.clock_mhz,
+        file.input.lanes if file.input else input_lanes(net, _slowest(net, layers)),
+        file.output.lanes if file.output else output_lanes(net, _slowest(net, layers)),
+        tuple(layers),
+    )
+    d.check(net, design)
+    return design
+
+
+def _slowest(net: Network, layers: list[d.Folding]) -> int:
+    return max([d.compute_beats(layer, f) for layer, f in zip(net.layers, layers, strict=True) if isinstance(layer, MatVec)])
+
+
+def read_design(net: Network, text: str, where: str) -> d.Design:
+    """The design in a file's text; BnnhwError where it does not fit `net`."""
+    try:
+        return complete(net, yaml.safe_load(text), where)
+    except yaml.YAMLError as e:
+        raise BnnhwError(f"{where}: no valid YAML ({str(e).splitlines()[0]}); mend it") from None
+
+
+def write_design(net: Network, design: d.Design) -> str:
+    """The design file's text; reading it gives the same design."""
+    lines = ["bnnhw_design: 1", f"network: {_scalar(design.network)}", f"clock_mhz: {design.clock_mhz:g}"]
+    lines += [f"input: {{lanes: {design.input_lanes}}}", f"output: {{lanes: {design.output_lanes}}}", "layers:"]
+    for layer, f in zip(net.layers, design.layers, strict=True):
+        keys = {"pe": f.pe, "simd": f.simd} if isinstance(layer, MatVec) else {}
+        keys |= {"lanes": f.lanes, "buffer": f.buffer_words} if f.lanes else {}
+        inner = ", ".join(f"{k}: {v}" for k, v in (keys | {"fifo": f.fifo_words}).items())
+        lines.append(f"  {_scalar(f.name)}: {{{inner}}}")
+    return "\n".join(lines) + "\n"
+
+
+def _scalar(text: str) -> str:
+    return yaml.safe_dump(text, default_style='"' if not text.isidentifier() else None, width=10**6).strip().removesuffix("\n...")

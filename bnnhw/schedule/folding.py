@@ -1,0 +1,119 @@
+"""Least parallelism for a wanted interval, layer by layer; the layers are independent given the interval."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil, gcd
+
+from bnnhw.ir import design as d
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.integer import Layer, MatVec, Network, Pool
+from bnnhw.ir.pipeline import pipeline
+
+ROW_COST = 8
+"""Cost of one more PE beside its lanes (accumulator, threshold), in XNOR lanes."""
+
+
+def fold_for_interval(net: Network, interval: int, clock_mhz: float) -> d.Design:
+    """The design with least cost whose frames follow each other in at most `interval` cycles.
+
+    Cost: PE * SIMD lanes and a little for each PE and width converter. BnnhwError with the best
+    interval and what limits it where none is fast enough.
+    """
+    layers = tuple(_fold(layer, interval) for layer in net.layers)
+    design = d.Design(net.name, clock_mhz, input_lanes(net, interval), output_lanes(net, interval), layers)
+    chain = pipeline(net, design)
+    if chain.interval > interval:
+        slow = chain.bottleneck
+        raise BnnhwError(
+            f"network {net.name!r}: an interval of {interval} cycles cannot be reached, the best is {chain.interval} cycles "
+            f"({clock_mhz * 1e6 / chain.interval:.0f} frames/s at {clock_mhz:g} MHz), limited by {slow.name!r}; lower --fps or raise --clock"
+        )
+    return design
+
+
+def fully_folded(net: Network, clock_mhz: float) -> d.Design:
+    """The smallest design: one PE, one input a cycle."""
+    layers = tuple(complete_folding(layer, d.Folding(layer.name), None) for layer in net.layers)
+    return d.Design(net.name, clock_mhz, input_lanes(net, None), output_lanes(net, None), layers)
+
+
+def _fold(layer: Layer, interval: int) -> d.Folding:
+    if isinstance(layer, Pool):
+        return complete_folding(layer, d.Folding(layer.name), interval)
+    w = layer.window
+    rows, k, visits = layer.weights.outputs // w.groups, w.fan_in, w.groups * w.out_pixels
+    best: tuple[tuple[float, int], int, int] | None = None
+    for beats in _ceilings(k):
+        simd = ceil(k / beats)
+        folds = interval // (visits * beats)
+        if folds < 1:
+            continue
+        pe = ceil(rows / min(folds, rows))
+        converter = 0 if _fits(layer, simd) else simd
+        cost = (pe * simd + ROW_COST * pe + converter * 0.5, simd)
+        if best is None or cost < best[0]:
+            best = (cost, pe, simd)
+    _, pe, simd = best or ((0, 0), rows, k)
+    return complete_folding(layer, d.Folding(layer.name, pe, simd), interval)
+
+
+def _ceilings(k: int) -> list[int]:
+    """The distinct values of ceil(k / n) for n = 1 .. k."""
+    return sorted({ceil(k / n) for n in range(1, k + 1)})
+
+
+def _fits(layer: MatVec, simd: int) -> bool:
+    """Whether SIMD divides a group's channels, so that window words need no conversion."""
+    return d.window_channels(layer) % simd == 0
+
+
+def complete_folding(layer: Layer, f: d.Folding, interval: int | None) -> d.Folding:
+    """`f` with lanes and buffer chosen where they are needed and not given."""
+    if not d.windowed(layer):
+        return f
+    if not f.lanes:
+        f = replace(f, lanes=_lanes(layer, f, interval))
+    if not f.buffer_words:
+        c, _, columns = layer.window.shape
+        words = d.buffer_rows(layer) * columns * c // f.lanes
+        f = replace(f, buffer_words=1 << max(1, (words - 1).bit_length()))
+    return f
+
+
+def _lanes(layer: Layer, f: d.Folding, interval: int | None) -> int:
+    """Narrowest window word that keeps up: with the interval where one is wanted, else with the layer itself."""
+    channels = d.window_channels(layer)
+    divisors = [n for n in range(1, channels + 1) if channels % n == 0]
+    c, rows, columns = layer.window.shape
+    if isinstance(layer, MatVec):
+        budget = interval if interval is not None else d.compute_beats(layer, f)
+        divisors = [n for n in divisors if n % gcd(f.simd, channels) == 0] or divisors
+    else:
+        budget = interval if interval is not None else rows * columns * c
+    for lanes in divisors:
+        if max(d.window_beats(layer, lanes), d.input_beats(layer, lanes)) <= budget:
+            return lanes
+    return channels
+
+
+def input_lanes(net: Network, interval: int | None) -> int:
+    """Narrowest input port, in power-of-two bytes, whose beats fit the interval."""
+    c, rows, columns = net.port.shape
+    step = 8 // net.x.planes
+    lanes = step
+    while interval is not None and ceil(c * rows * columns / lanes) > interval and lanes < c * rows * columns:
+        lanes *= 2
+    return lanes
+
+
+def output_lanes(net: Network, interval: int | None) -> int:
+    """Output port: one sum a beat, or all bits of a pixel up to 64."""
+    c, rows, columns = net.layers[-1].out_shape
+    if net.layers[-1].code is None:
+        lanes = 1
+    else:
+        lanes = 8 * ceil(min(c, 64) / 8)
+    while interval is not None and ceil(c * rows * columns / lanes) > interval:
+        lanes *= 2
+    return lanes

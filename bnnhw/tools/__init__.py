@@ -1,0 +1,1 @@
+"""Finds and runs external tools; knows nothing of networks."""

@@ -1,0 +1,133 @@
+"""RTL simulation of one or many designs in a single Verilator build."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.emit.bench import emit_bench, tap_file
+from bnnhw.emit.resources import resource_folder
+from bnnhw.emit.verilog import emit_verilog, naming
+from bnnhw.ir.design import Design
+from bnnhw.ir.encoding import I64, U8
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layout import beat_bytes, layer_output, pack_frames
+from bnnhw.ir.pipeline import Pipeline, pipeline
+from bnnhw.tools import verilator
+
+STALLS = ("none", "random", "source", "sink")
+
+
+@dataclass(frozen=True)
+class RtlRun:
+    """What one network's simulation gave."""
+
+    outputs: I64
+    """[frames, O, H, W] values."""
+    layers: dict[str, I64]
+    """Per layer the levels or sums [frames, C, H, W] seen on its output stream; empty without taps."""
+    frame_ends: tuple[int, ...]
+    """Cycle of each frame's last output beat."""
+    latency: int
+    """Cycles from the first input beat to the first output beat."""
+    err_frame: bool
+    bad_protocol: bool
+    """Whether some tlast or tkeep was wrong."""
+
+    @property
+    def intervals(self) -> tuple[int, ...]:
+        """Cycles from each frame's end to the next's."""
+        return tuple(b - a for a, b in zip(self.frame_ends, self.frame_ends[1:], strict=False))
+
+
+class Simulation:
+    """A compiled simulator of several designs; runs as often as wanted."""
+
+    def __init__(self, designs: Sequence[tuple[Network, Design]], folder: Path, *, optimise: bool = True) -> None:
+        """Write the files into `folder` and compile. Errors: ToolError."""
+        self.designs, self.folder = list(designs), folder.resolve()
+        files = emit_bench(self.designs)
+        for net, design in self.designs:
+            files |= emit_verilog(net, design)
+        for path, text in files.items():
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / path).write_text(text)
+        sources = [self.folder / p for p in sorted(files) if p.startswith("rtl/")]
+        sources += [self.folder / "sim" / "taps.vlt", self.folder / "sim" / "bench.v"]
+        harness = resource_folder("sim") / "harness.cpp"
+        self.program = verilator.build(sources, "bench", harness, self.folder / "obj", includes=[self.folder / "sim" / "duts.inc"], optimise=optimise)
+
+    def run(
+        self,
+        frames: Sequence[NDArray[np.integer]],
+        *,
+        stalls: str = "none",
+        seed: int = 1,
+        taps: bool = False,
+        progress: Callable[[int], None] | None = None,
+        timeout: float = 7200,
+    ) -> list[RtlRun]:
+        """Simulate raw `frames` [N, ...] for each design; a design that stops early gives fewer frames."""
+        chains = [pipeline(net, design) for net, design in self.designs]
+        work = self.folder / "run"
+        work.mkdir(exist_ok=True)
+        limit = 20_000
+        for (net, _), chain, x in zip(self.designs, chains, frames, strict=True):
+            pack_frames(net, chain.source, x).tofile(work / f"{naming(net).module}.in")
+            slow = {"none": 1, "source": 3, "sink": 6, "random": 8}[stalls]
+            limit = max(limit, 20_000 + slow * (len(x) + len(chain.instances) + 2) * 2 * chain.interval)
+        command = [str(self.program), str(work), stalls, str(seed), str(limit), str(int(taps)), "0"]
+        lines = self._execute(command, progress, timeout)
+        return [self._read(net, chain, work, line, taps) for (net, _), chain, line in zip(self.designs, chains, lines, strict=True)]
+
+    def _execute(self, command: list[str], progress: Callable[[int], None] | None, timeout: float) -> list[dict]:
+        with subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            timer = threading.Timer(timeout, process.kill)
+            timer.start()
+            log: list[str] = []
+
+            def watch() -> None:
+                assert process.stderr is not None
+                for line in process.stderr:
+                    if line.startswith("frames ") and progress:
+                        progress(int(line.split()[1]))
+                    elif not line.startswith("frames "):
+                        log.append(line)
+
+            watcher = threading.Thread(target=watch)
+            watcher.start()
+            assert process.stdout is not None
+            out = process.stdout.read()
+            watcher.join()
+            timer.cancel()
+        if process.returncode:
+            raise verilator.ToolError(f"simulation failed with exit code {process.returncode}: {''.join(log).strip()[:300]}", "".join(log))
+        return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+    def _read(self, net: Network, chain: Pipeline, work: Path, line: dict, taps: bool) -> RtlRun:
+        names, done = naming(net), line["frames"]
+        last = net.layers[-1]
+
+        def frames_of(path: Path, beats: int, size: int) -> U8:
+            raw = np.fromfile(path, np.uint8)
+            n = raw.size // (beats * size)
+            return raw[: n * beats * size].reshape(n, beats, size)
+
+        raw = frames_of(work / f"{names.module}.out", chain.sink.beats, beat_bytes(chain.sink))[:done]
+        outputs = layer_output(net, last.name, chain.sink, raw)
+        if last.code is not None:
+            outputs = last.code.values[outputs]
+        layers = {}
+        if taps:
+            for name, i in chain.taps.items():
+                seen = frames_of(work / tap_file(names.module, names.layers[name]), i.m.beats, beat_bytes(i.m))
+                layers[name] = layer_output(net, name, i.m, seen)
+        bad = bool(line["bad_tlast"] or line["bad_tkeep"])
+        return RtlRun(outputs, layers, tuple(line["ends"]), line["first_output"] - line["first_input"], bool(line["err_frame"]), bad)
