@@ -6,7 +6,7 @@ module bnn_fold_address #(
     parameter OUT_ROWS = 1,  // rows of pixels
     parameter OUT_COLS = 1,  // pixels of a row
     parameter ADDR_W = 1,  // bits of an address
-    parameter INDEX_W = 1,  // bits of an index of folds, rows or columns
+    parameter INDEX_W = 1,  // bits of an index of rows or columns
     parameter N_CLASSES = 1,  // border classes; with one, the tables below are not used
     parameter [OUT_ROWS*ADDR_W-1:0] ROW_BASE = 0,  // per row, first address of its classes
     parameter [OUT_COLS*ADDR_W-1:0] COL_BASE = 0  // per column, first address within those
@@ -16,11 +16,9 @@ module bnn_fold_address #(
     input wire step,
     output wire [ADDR_W-1:0] addr
 );
-  localparam [INDEX_W-1:0] LAST_FOLD = N_FOLDS[INDEX_W-1:0] - 1'b1;
-  localparam [INDEX_W-1:0] LAST_COL = OUT_COLS[INDEX_W-1:0] - 1'b1;
-  localparam [INDEX_W-1:0] LAST_ROW = OUT_ROWS[INDEX_W-1:0] - 1'b1;
+  localparam [ADDR_W-1:0] LAST_FOLD = N_FOLDS[ADDR_W-1:0] - 1'b1;
   reg [ADDR_W-1:0] fold_q;
-  wire last_fold = fold_q == LAST_FOLD[ADDR_W-1:0];
+  wire last_fold = fold_q == LAST_FOLD;
   always @(posedge clk) begin
     if (step) fold_q <= last_fold ? {ADDR_W{1'b0}} : fold_q + 1'b1;
     if (rst) fold_q <= 0;
@@ -29,6 +27,8 @@ module bnn_fold_address #(
     if (N_CLASSES == 1) begin : g_one_class
       assign addr = fold_q;
     end else begin : g_classes
+      localparam [INDEX_W-1:0] LAST_COL = OUT_COLS[INDEX_W-1:0] - 1'b1;
+      localparam [INDEX_W-1:0] LAST_ROW = OUT_ROWS[INDEX_W-1:0] - 1'b1;
       reg [INDEX_W-1:0] row_q, col_q;
       wire last_col = col_q == LAST_COL;
       always @(posedge clk) begin

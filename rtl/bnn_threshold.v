@@ -9,7 +9,7 @@ module bnn_threshold #(
     parameter OUT_ROWS = 1,  // rows of pixels
     parameter OUT_COLS = 1,  // pixels of a row
     parameter ADDR_W = 1,  // bits of an index of threshold words
-    parameter INDEX_W = 1,  // bits of an index of folds, rows or columns
+    parameter INDEX_W = 1,  // bits of an index of rows or columns
     parameter N_CLASSES = 1,  // border classes
     parameter [OUT_ROWS*ADDR_W-1:0] ROW_BASE = 0,  // see bnn_fold_address
     parameter [OUT_COLS*ADDR_W-1:0] COL_BASE = 0,  // see bnn_fold_address

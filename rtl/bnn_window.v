@@ -82,7 +82,9 @@ module bnn_window #(
 
   reg valid_q, margin_q;
   wire advance = !valid_q || m_ready;
-  wire read = advance && (!on_map || at_q < written_q);
+  // The margin waits for nothing, but no frame ends before it began.
+  wire arrived = on_map ? at_q < written_q : !last_down || (!written_q[POS_W-1] && written_q != 0);
+  wire read = advance && arrived;
 
   always @(posedge clk) begin
     if (push) w_addr_q <= w_addr_q + 1'b1;

@@ -1,5 +1,5 @@
 """Readers of trained networks, one file a source."""
 
-from bnnhw.frontend.yaml_net import load, read_topology
+from bnnhw.frontend.yaml_net import expected_file, load, read_topology, zoo_names
 
-__all__ = ["load", "read_topology"]
+__all__ = ["expected_file", "load", "read_topology", "zoo_names"]

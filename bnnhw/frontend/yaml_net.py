@@ -95,6 +95,17 @@ def load(net: str | Path, weights: str | Path | None = None) -> TrainedNetwork:
     return TrainedNetwork(topology, tensors)
 
 
+def expected_file(net: str | Path) -> Path | None:
+    """File with the framework's outputs that a description names; BnnhwError where it is missing."""
+    topology, path = read_topology(net)
+    if topology.expected is None:
+        return None
+    file = path.parent / topology.expected
+    if not file.is_file():
+        raise BnnhwError(f"{path}: expected {topology.expected!r} is no file; mend or remove the key")
+    return file
+
+
 def _refuse_surplus(net: Topology, tensors: dict[str, Any], file: Path) -> None:
     """Parameters under a described layer's name that the description does not use are a mistake in one of them."""
     parameters = {"conv": ["weight"], "dense": ["weight"], "batchnorm": ["weight", "bias", "running_mean", "running_var"], "threshold": ["values"]}

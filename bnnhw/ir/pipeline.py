@@ -224,7 +224,7 @@ def _head(layer: MatVec, f: d.Folding, s: Stream) -> Instance:
     rows, columns = (w.row_classes, w.column_classes) if per_class > 1 else _no_classes(w)
     parameters: dict[str, int | str] = {
         "PE": f.pe, "SUM_W": s.elem_bits, "N_FOLDS": folds, "N_WORDS": words, "OUT_ROWS": w.out_rows, "OUT_COLS": w.out_columns,
-        "ADDR_W": addr, "INDEX_W": index_bits(max(folds, w.out_rows, w.out_columns) + 1), "N_CLASSES": per_class,
+        "ADDR_W": addr, "INDEX_W": index_bits(max(w.out_rows, w.out_columns) + 1), "N_CLASSES": per_class,
         "ROW_BASE": _table([c * len(columns[1]) * folds for c in rows[0]], addr), "COL_BASE": _table([c * folds for c in columns[0]], addr),
     }  # fmt: skip
     if layer.code is not None:

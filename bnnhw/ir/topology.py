@@ -215,6 +215,8 @@ class Topology(_Frozen):
     bnnhw: Literal[1]
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     weights: str | None = None
+    expected: str | None = None
+    """File with frames and the framework's outputs for them, checked by `bnnhw verify`."""
     input: InputSpec
     layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1, max_length=1000)]
     label: Literal["argmax", "highest_bit"] = "argmax"

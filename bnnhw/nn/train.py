@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from bnnhw import data
 from bnnhw.ir import topology as t
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.nn import data
 from bnnhw.nn.layers import BinaryConv2d, BinaryLinear
 from bnnhw.nn.model import build
 

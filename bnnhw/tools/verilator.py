@@ -57,7 +57,7 @@ def run(command: Sequence[str], cwd: Path, env: dict[str, str] | None = None, ti
     except subprocess.TimeoutExpired:
         raise ToolError(f"{name} took longer than {timeout:.0f} s; try a smaller design") from None
     if done.returncode:
-        telling = next((line for line in done.stdout.splitlines() if "rror" in line), done.stdout.strip()[-200:])
+        telling = next((line for line in done.stdout.splitlines() if "rror" in line or "%Warning" in line), done.stdout.strip()[-200:])
         raise ToolError(f"{name} failed with exit code {done.returncode}: {telling.strip()[:300]}", done.stdout)
     return done.stdout
 

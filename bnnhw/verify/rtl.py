@@ -50,19 +50,24 @@ class RtlRun:
 class Simulation:
     """A compiled simulator of several designs; runs as often as wanted."""
 
-    def __init__(self, designs: Sequence[tuple[Network, Design]], folder: Path, *, optimise: bool = True) -> None:
-        """Write the files into `folder` and compile. Errors: ToolError."""
+    def __init__(
+        self, designs: Sequence[tuple[Network, Design]], folder: Path, *, files_from: Path | None = None, optimise: bool = True
+    ) -> None:
+        """Compile in `folder`: the Verilog of the designs, or what lies in a generated folder. Errors: ToolError."""
         self.designs, self.folder = list(designs), folder.resolve()
         files = emit_bench(self.designs)
-        for net, design in self.designs:
-            files |= emit_verilog(net, design)
+        if files_from is None:
+            for net, design in self.designs:
+                files |= emit_verilog(net, design)
         for path, text in files.items():
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / path).write_text(text)
-        sources = [self.folder / p for p in sorted(files) if p.startswith("rtl/")]
-        sources += [self.folder / "sim" / "taps.vlt", self.folder / "sim" / "bench.v"]
-        harness = resource_folder("sim") / "harness.cpp"
-        self.program = verilator.build(sources, "bench", harness, self.folder / "obj", includes=[self.folder / "sim" / "duts.inc"], optimise=optimise)
+        self.source = (files_from or folder).resolve()
+        sim = self.folder / "sim"
+        sources = [*sorted((self.source / "rtl").glob("*.v")), sim / "taps.vlt", sim / "bench.v"]
+        self.program = verilator.build(
+            sources, "bench", resource_folder("sim") / "harness.cpp", self.folder / "obj", includes=[sim / "duts.inc"], optimise=optimise
+        )
 
     def run(
         self,
@@ -88,7 +93,7 @@ class Simulation:
         return [self._read(net, chain, work, line, taps) for (net, _), chain, line in zip(self.designs, chains, lines, strict=True)]
 
     def _execute(self, command: list[str], progress: Callable[[int], None] | None, timeout: float) -> list[dict]:
-        with subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, cwd=self.source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             timer = threading.Timer(timeout, process.kill)
             timer.start()
             log: list[str] = []

@@ -25,7 +25,7 @@ class Split:
 
 def data_folder() -> Path | None:
     """Folder with MNIST and CIFAR-10: `BNNHW_DATA`, else `../shared/data` beside the checkout, else None."""
-    candidates = [os.environ.get("BNNHW_DATA"), Path(__file__).parents[2].parent / "shared" / "data"]
+    candidates = [os.environ.get("BNNHW_DATA"), Path(__file__).parents[1].parent / "shared" / "data"]
     return next((Path(c) for c in candidates if c and Path(c).is_dir()), None)
 
 
@@ -41,6 +41,9 @@ def load(name: str) -> tuple[Split, Split]:
     return {"digits": _digits, "mnist": _mnist, "cifar10": _cifar10}[name]()
 
 
+NAMES = ("digits", "mnist", "cifar10")
+
+
 def cifar10_lossless_test() -> Split:
     """The 1,000 test images that are at hand without loss."""
     with np.load(_file("cifar10_lossless_part.npz")) as z:
@@ -48,7 +51,10 @@ def cifar10_lossless_test() -> Split:
 
 
 def _digits() -> tuple[Split, Split]:
-    from sklearn.datasets import load_digits
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise BnnhwError("data set 'digits': comes with scikit-learn, which is not installed; pip install 'bnnhw[train]'") from None
 
     data = load_digits()
     x = (data.images * 255 / 16).round().astype(np.uint8)[:, None]
@@ -64,7 +70,10 @@ def _mnist() -> tuple[Split, Split]:
 
 
 def _cifar10() -> tuple[Split, Split]:
-    from PIL import Image
+    try:
+        from PIL import Image
+    except ImportError:
+        raise BnnhwError("data set 'cifar10': is stored as JPEG, which needs Pillow; pip install 'bnnhw[train]'") from None
 
     splits = []
     with np.load(_file("cifar10_jpeg.npz")) as z:

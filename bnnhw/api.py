@@ -1,0 +1,242 @@
+"""The verbs of the command line, in Python: generate, verify, info, train."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw import data as datasets
+from bnnhw import frontend, schedule
+from bnnhw.emit import emit_verilog, naming
+from bnnhw.ir.design import Design
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.integer import Network
+from bnnhw.ir.pipeline import Pipeline, pipeline
+from bnnhw.ir.store import network_bytes, read_network
+from bnnhw.ir.trained import TrainedNetwork
+from bnnhw.lower import Lowered, lower
+from bnnhw.report.layers import layer_rows
+from bnnhw.verify.expected import read_expected
+from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
+from bnnhw.verify.ladder import Progress, Report, climb
+
+__version__ = version("bnnhw")
+DEFAULT_FPS = 100.0
+DEFAULT_CLOCK_MHZ = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """What `generate` made."""
+
+    network: Network
+    design: Design
+    pipeline: Pipeline
+    lowered: Lowered | None
+    folder: Path
+
+
+def choose_design(
+    net: Network, *, fps: float | None = None, clock_mhz: float | None = None, design: Path | None = None, fully_folded: bool = False
+) -> Design:
+    """A design from a file, fully folded, or with the least hardware for `fps` frames a second (100 if nothing is said)."""
+    if sum((fps is not None, design is not None, fully_folded)) > 1:
+        raise BnnhwError("folding: --fps, --design and --fully-folded exclude each other; give one")
+    clock = DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz
+    if not 0 < clock <= 10_000:
+        raise BnnhwError(f"folding: a clock of {clock:g} MHz cannot be; give 0 to 10000")
+    if design is not None:
+        if clock_mhz is not None:
+            raise BnnhwError("folding: --clock belongs into the design file when --design is given; remove one")
+        try:
+            text = design.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as e:
+            raise BnnhwError(f"{design}: cannot be read ({getattr(e, 'strerror', None) or 'not UTF-8'}); give a design file") from None
+        return schedule.read_design(net, text, str(design))
+    if fully_folded:
+        return schedule.fully_folded(net, clock)
+    wanted = DEFAULT_FPS if fps is None else fps
+    if not wanted > 0:
+        raise BnnhwError(f"folding: {wanted:g} frames a second cannot be; give a positive rate")
+    return schedule.fold_for_interval(net, max(1, int(clock * 1e6 / wanted)), clock)
+
+
+def generate(
+    net: str | Path | TrainedNetwork,
+    out: str | Path,
+    *,
+    weights: str | Path | None = None,
+    fps: float | None = None,
+    clock_mhz: float | None = None,
+    design: str | Path | None = None,
+    fully_folded: bool = False,
+) -> Generated:
+    """Write the complete Verilog design of a trained network into the new folder `out`.
+
+    `net` is a YAML file, the name of a network of the zoo, or a trained network. Nothing is left
+    behind where it fails. Errors: BnnhwError.
+    """
+    folder = Path(out)
+    _check_free(folder)
+    trained = net if isinstance(net, TrainedNetwork) else frontend.load(net, weights)
+    expected = None if isinstance(net, TrainedNetwork) else frontend.expected_file(net)
+    lowered = lower(trained)
+    chosen = choose_design(
+        lowered.network, fps=fps, clock_mhz=clock_mhz, design=None if design is None else Path(design), fully_folded=fully_folded
+    )
+    chain = pipeline(lowered.network, chosen)
+    files: dict[str, str | bytes] = dict(emit_verilog(lowered.network, chosen))
+    files["network.npz"] = network_bytes(lowered.network)
+    files["design.yaml"] = schedule.write_design(lowered.network, chosen)
+    files["report.json"] = json.dumps(_report(lowered, chosen, chain), indent=1) + "\n"
+    if expected is not None:
+        files["expected.npz"] = expected.read_bytes()
+    _write(folder, files)
+    return Generated(lowered.network, chosen, chain, lowered, folder)
+
+
+def _report(lowered: Lowered, design: Design, chain: Pipeline) -> dict[str, Any]:
+    net, names = lowered.network, naming(lowered.network)
+    return {
+        "bnnhw": __version__,
+        "network": net.name,
+        "module": names.module,
+        "identifiers": names.layers,
+        "weight_bits": net.weight_bits,
+        "interval_cycles": chain.interval,
+        "clock_mhz": design.clock_mhz,
+        "frames_per_second": design.clock_mhz * 1e6 / chain.interval,
+        "limited_by": chain.bottleneck.name,
+        "layers": layer_rows(net, design, chain),
+        "constant_channels_dropped": lowered.dropped,
+        "decisions_within_float32_error": [vars(c) for c in lowered.close],
+    }
+
+
+def _check_free(folder: Path) -> None:
+    if folder.is_symlink() or folder.exists():
+        if not folder.is_dir() or any(folder.iterdir()):
+            raise BnnhwError(f"output {str(folder)!r}: exists and is not an empty folder; remove it or choose another --out")
+
+
+def _write(folder: Path, files: dict[str, str | bytes]) -> None:
+    """All files or none: written beside the target, then renamed."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
+    except OSError as e:
+        raise BnnhwError(f"output {str(folder)!r}: cannot be written ({e.strerror}); choose another --out") from None
+    try:
+        partial.chmod(0o755)
+        for path, content in files.items():
+            target = partial / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content if isinstance(content, bytes) else content.encode())
+        if folder.is_dir():
+            folder.rmdir()
+        os.replace(partial, folder)
+    except OSError as e:
+        raise BnnhwError(f"output {str(folder)!r}: cannot be written ({e.strerror}); choose another --out") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def open_generated(folder: str | Path) -> Generated:
+    """The network and design of a generated folder; BnnhwError where it is none."""
+    path = Path(folder)
+    for name in ("network.npz", "design.yaml"):
+        if not (path / name).is_file():
+            raise BnnhwError(f"{str(path)!r}: no {name} in it; give a folder that bnnhw generate wrote")
+    net = read_network(path / "network.npz")
+    design = schedule.read_design(net, (path / "design.yaml").read_text(), str(path / "design.yaml"))
+    return Generated(net, design, pipeline(net, design), None, path)
+
+
+def verify(
+    folder: str | Path,
+    *,
+    frames: int = 1,
+    level: str = "rtl",
+    stalls: str = "none",
+    data: str | Path | NDArray[np.integer] | None = None,
+    seed: int = 1,
+    progress: Progress | None = None,
+) -> Report:
+    """Compare framework, golden and (at `level` rtl) the Verilog in `folder` on the same frames.
+
+    `data`: frames [N, ...], an `.npz` that holds them as `frames`, or the name of a data set (`digits`,
+    `mnist`, `cifar10`) for its test images; without it, the network's saved frames, else random ones from `seed`.
+    Errors: BnnhwError; ToolError where a simulator is missing or fails. Differences are in the report.
+    """
+    generated = open_generated(folder)
+    net, file = generated.network, Path(folder) / "expected.npz"
+    expected = read_expected(file) if file.is_file() else None
+    if data is None:
+        chosen = seeded_frames(net.port, expected, frames, seed)
+    elif isinstance(data, np.ndarray):
+        check_count(frames, len(data), "given frames")
+        chosen = Frames(data[:frames], None, "given frames")
+    elif str(data) in datasets.NAMES:
+        test = datasets.load(str(data))[1]
+        check_count(frames, len(test.x), f"data set {data}")
+        chosen = Frames(test.x[:frames], test.y[:frames].astype(np.int64), f"{frames} test images of {data}")
+    else:
+        chosen = file_frames(Path(data), frames)
+    return climb(net, generated.design, generated.folder, expected, chosen, level, stalls, seed, progress)
+
+
+def info(net: str | Path, *, weights: str | Path | None = None, **folding: Any) -> dict[str, Any]:
+    """Layers, shapes, bits, folding and cycles of a generated folder, a YAML file or a zoo network.
+
+    `folding`: as for `choose_design`; a generated folder has its own.
+    """
+    if Path(net).is_dir():
+        g = open_generated(net)
+        return {"network": g.network.name, **_summary(g.network, g.design, g.pipeline)}
+    lowered = lower(frontend.load(net, weights))
+    design = choose_design(lowered.network, **folding)
+    return {"network": lowered.network.name, **_summary(lowered.network, design, pipeline(lowered.network, design))}
+
+
+def _summary(net: Network, design: Design, chain: Pipeline) -> dict[str, Any]:
+    return {
+        "input": f"{net.port.raw} {'x'.join(map(str, net.port.shape))}",
+        "weight_bits": net.weight_bits,
+        "clock_mhz": design.clock_mhz,
+        "interval_cycles": chain.interval,
+        "frames_per_second": design.clock_mhz * 1e6 / chain.interval,
+        "limited_by": chain.bottleneck.name,
+        "layers": layer_rows(net, design, chain),
+    }
+
+
+def train(net: str | Path, out: str | Path, *, epochs: int | None = None, resume: bool = True, quiet: bool = False) -> dict[str, Any]:
+    """Train a described network by its `train` recipe; needs the `train` extra.
+
+    Writes into `out`: the description, packed weights and 16 seeded frames with PyTorch's outputs,
+    which `generate` takes as they are, and a checkpoint from which a later call goes on.
+    Returns accuracies in percent. Errors: BnnhwError.
+    """
+    topology, _ = frontend.read_topology(net)
+    if topology.train is None:
+        raise BnnhwError(f"network {topology.name!r}: has no 'train' section; add data and epochs")
+    spec = topology.train if epochs is None else topology.train.model_copy(update={"epochs": epochs})
+    if spec.epochs < 1:
+        raise BnnhwError(f"train: {epochs} epochs train nothing; give at least 1")
+    try:
+        from bnnhw.nn.export import export
+        from bnnhw.nn.train import train as run
+    except ImportError as e:
+        raise BnnhwError(f"training needs {e.name}; pip install 'bnnhw[train]'") from None
+    folder = Path(out)
+    metrics = run(topology, folder, spec, resume=resume, quiet=quiet)
+    return {**metrics, **export(topology, folder)}

@@ -1,0 +1,166 @@
+"""The command line: one thin command per verb."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bnnhw import api
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.tools.verilator import ToolError
+from bnnhw.verify.ladder import Report
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+
+Net = Annotated[str, typer.Option("--net", help="YAML file, or the name of a network of the zoo.")]
+Weights = Annotated[Path | None, typer.Option(help="Weights file in place of the one that the YAML names.")]
+Fps = Annotated[float | None, typer.Option(help="Frames a second to reach with the least hardware (100 if nothing is said).")]
+Clock = Annotated[float | None, typer.Option("--clock", help="Clock in MHz (100 if nothing is said).")]
+DesignFile = Annotated[Path | None, typer.Option("--design", help="Design file with PE and SIMD of every layer.")]
+Folded = Annotated[bool, typer.Option("--fully-folded", help="One PE, one input a cycle.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+
+
+@app.callback()
+def _main() -> None:
+    """Trained binarized networks in, bit-exact hardware out."""
+
+
+@app.command()
+def generate(
+    net: Net,
+    out_folder: Annotated[Path, typer.Option("--out", help="New or empty folder for the design.")],
+    weights: Weights = None,
+    fps: Fps = None,
+    clock: Clock = None,
+    design: DesignFile = None,
+    fully_folded: Folded = False,
+    as_json: Json = False,
+) -> None:
+    """Write the complete Verilog design of a trained network."""
+    made = api.generate(net, out_folder, weights=weights, fps=fps, clock_mhz=clock, design=design, fully_folded=fully_folded)
+    report = json.loads((out_folder / "report.json").read_text())
+    if as_json:
+        print(json.dumps(report))
+        return
+    _print_layers(report)
+    dropped = sum(report["constant_channels_dropped"].values())
+    if dropped:
+        out.print(f"{dropped} channels never change and were removed: {report['constant_channels_dropped']}")
+    if made.lowered and made.lowered.close:
+        out.print(f"{len(made.lowered.close)} channels decide within the float32 error of the framework's own sums; they are listed in report.json")
+    out.print(f"Wrote {out_folder}: rtl/{report['module']}.v is the top, design.yaml regenerates it.")
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Folder that generate wrote.")],
+    frames: Annotated[int, typer.Option(help="Frames to compare.")] = 1,
+    level: Annotated[str, typer.Option(help="Highest rung: golden or rtl.")] = "rtl",
+    stalls: Annotated[str, typer.Option(help="Stalls on the ports: none, random, source or sink.")] = "none",
+    data: Annotated[str | None, typer.Option(help="Frames: an .npz with 'frames', or digits, mnist, cifar10.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random frames and stalls.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Compare framework, golden model and RTL on the same frames, bit for bit."""
+    with Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(), console=err, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done)
+
+        report = api.verify(folder, frames=frames, level=level, stalls=stalls, data=data, seed=seed, progress=progress)
+    if as_json:
+        print(json.dumps(report.as_dict()))
+    else:
+        _print_report(report)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def info(
+    net: Annotated[str, typer.Argument(help="Generated folder, YAML file, or the name of a network of the zoo.")],
+    weights: Weights = None,
+    fps: Fps = None,
+    clock: Clock = None,
+    design: DesignFile = None,
+    fully_folded: Folded = False,
+    as_json: Json = False,
+) -> None:
+    """Show layers, shapes, bits, folding and cycles."""
+    found = api.info(net, weights=weights, fps=fps, clock_mhz=clock, design=design, fully_folded=fully_folded)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        _print_layers(found)
+
+
+@app.command()
+def train(
+    net: Net,
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder for weights and checkpoints; a run that was cut off goes on.")],
+    epochs: Annotated[int | None, typer.Option(help="Epochs in place of the recipe's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a network by the recipe in its YAML file (needs the train extra)."""
+    metrics = api.train(net, out_folder, epochs=epochs, quiet=as_json)
+    print(json.dumps(metrics)) if as_json else out.print(f"Wrote {out_folder}: {metrics}")
+
+
+def _print_layers(report: dict[str, Any]) -> None:
+    table = Table(title=f"{report['network']}: {report['weight_bits']:,} weight bits")
+    for name, justify in (("layer", "left"), ("kind", "left"), ("input", "right"), ("output", "right"), ("weights", "right"), ("planes", "right"),
+                          ("sum bits", "right"), ("borders", "right"), ("PE", "right"), ("SIMD", "right"), ("cycles", "right")):  # fmt: skip
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for row in report["layers"]:
+        shapes = ["x".join(map(str, row[k])) for k in ("input", "output")]
+        bits = f"{row['weight_bits']:,}" if "weight_bits" in row else ""
+        rest = [str(row.get(k, "")) for k in ("input_planes", "sum_bits", "border_classes", "pe", "simd")]
+        table.add_row(row["name"], row["kind"], *shapes, bits, *rest, f"{row['cycles']:,}")
+    out.print(table)
+    out.print(
+        f"One frame every {report['interval_cycles']:,} cycles: {report['frames_per_second']:,.1f} frames/s at {report['clock_mhz']:g} MHz, "
+        f"limited by {report['limited_by']}"
+    )
+
+
+def _print_report(report: Report) -> None:
+    for rung in report.rungs:
+        verdict = "equal" if rung.passed else "DIFFERENT"
+        out.print(f"{rung.name:>9}: {verdict} to golden, {rung.frames} frames ({rung.source})")
+        if rung.difference:
+            out.print(f"           {rung.difference}")
+        for problem in rung.problems:
+            out.print(f"           {problem}")
+        if rung.latency_cycles is not None:
+            interval = f", interval {rung.interval_cycles:,}" if rung.interval_cycles else ""
+            out.print(f"           cycles: first output after {rung.latency_cycles:,}{interval} (predicted interval {report.predicted_interval:,})")
+    shown = ", ".join(map(str, report.labels[:16])) + (", ..." if len(report.labels) > 16 else "")
+    out.print(f"   labels: {shown}")
+    if report.accuracy is not None:
+        out.print(f" accuracy: {report.accuracy:.2f}% of {len(report.labels)} frames")
+
+
+def main() -> None:
+    """Entry point: one line and exit code 2 for what a user can mend."""
+    try:
+        app()
+    except (BnnhwError, ToolError) as e:
+        err.print(f"bnnhw: {e}", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except MemoryError:
+        err.print("bnnhw: out of memory; use a smaller network or a machine with more")
+        sys.exit(2)

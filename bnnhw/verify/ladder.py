@@ -1,0 +1,168 @@
+"""The ladder: framework, golden, RTL on the same frames, and the first difference of each rung."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw import golden
+from bnnhw.ir.design import Design
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.integer import Network
+from bnnhw.ir.pipeline import pipeline
+from bnnhw.verify.expected import Expected
+from bnnhw.verify.frames import Frames
+from bnnhw.verify.rtl import STALLS, Simulation
+
+LEVELS = ("golden", "rtl")
+Progress = Callable[[str, int, int], None]
+"""Told (step, done, total)."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where a rung departs from golden."""
+
+    rung: str
+    layer: str
+    frame: int
+    channel: int
+    row: int
+    column: int
+    golden: int
+    found: int | None
+    """None where the rung gave no value."""
+
+    def __str__(self) -> str:
+        found = "nothing" if self.found is None else self.found
+        return (
+            f"{self.rung}: layer {self.layer!r}, frame {self.frame}, channel {self.channel}, pixel ({self.row}, {self.column}): "
+            f"golden {self.golden}, {self.rung} {found}"
+        )
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One comparison."""
+
+    name: str
+    frames: int
+    source: str
+    """Where its frames came from."""
+    difference: Difference | None
+    interval_cycles: int | None = None
+    """Measured between the ends of frames, where two or more ran without stalls."""
+    latency_cycles: int | None = None
+    problems: tuple[str, ...] = ()
+    """Faults of the protocol."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether all values were equal and the protocol was kept."""
+        return self.difference is None and not self.problems
+
+
+@dataclass(frozen=True)
+class Report:
+    """All rungs that were climbed, and golden's labels of the frames."""
+
+    rungs: tuple[Rung, ...]
+    labels: tuple[int, ...]
+    accuracy: float | None
+    """Percent, where the frames came with labels."""
+    predicted_interval: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether every rung passed."""
+        return all(r.passed for r in self.rungs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for a script."""
+        return {"passed": self.passed, **asdict(self)}
+
+
+def first_difference(rung: str, layer: str, want: NDArray[np.integer], got: NDArray[np.integer]) -> Difference | None:
+    """Of arrays [N, C, H, W], in the order of the stream; a missing frame differs."""
+    n = min(len(want), len(got))
+    wrong = (want[:n] != got[:n]).transpose(0, 2, 3, 1)
+    if wrong.any():
+        frame, row, column, channel = (int(i) for i in np.unravel_index(int(wrong.argmax()), wrong.shape))
+        at = (frame, channel, row, column)
+        return Difference(rung, layer, frame, channel, row, column, int(want[at]), int(got[at]))
+    if len(got) < len(want):
+        return Difference(rung, layer, n, 0, 0, 0, int(want[n, 0, 0, 0]), None)
+    return None
+
+
+def climb(
+    net: Network,
+    design: Design,
+    folder: Path,
+    expected: Expected | None,
+    chosen: Frames,
+    level: str,
+    stalls: str,
+    seed: int,
+    progress: Progress | None,
+) -> Report:
+    """Compare rung by rung. Errors: BnnhwError for frames or options that do not fit."""
+    frames, labels, source = chosen.x, chosen.labels, chosen.source
+    for what, value, known in (("level", level, LEVELS), ("stalls", stalls, STALLS)):
+        if value not in known:
+            raise BnnhwError(f"verify: {what} {value!r} is not known; give one of {', '.join(known)}")
+    rungs = []
+    if expected is not None:
+        got = golden.run(net, expected.frames).outputs
+        difference = first_difference("framework", net.layers[-1].name, got, expected.outputs.reshape(got.shape))
+        rungs.append(Rung("framework", len(expected.frames), f"saved outputs of {expected.source}", difference))
+    trace = golden.run(net, frames, trace=level == "rtl", progress=_counter(progress, "golden", len(frames)))
+    if level == "rtl":
+        rungs.append(_rtl_rung(net, design, folder, frames, source, trace, stalls, seed, progress))
+    accuracy = None if labels is None else float(100 * (trace.labels == labels).mean())
+    return Report(tuple(rungs), tuple(int(v) for v in trace.labels), accuracy, pipeline(net, design).interval)
+
+
+def _counter(progress: Progress | None, step: str, total: int) -> Callable[[int], None] | None:
+    done = 0
+
+    def advance(n: int) -> None:
+        nonlocal done
+        done += n
+        assert progress is not None
+        progress(step, done, total)
+
+    return advance if progress else None
+
+
+def _rtl_rung(
+    net: Network, design: Design, folder: Path, frames: NDArray[np.integer], source: str, trace: golden.Trace, stalls: str, seed: int, progress: Progress | None
+) -> Rung:
+    if progress:
+        progress("compile RTL", 0, 1)
+    with tempfile.TemporaryDirectory(prefix="bnnhw-") as work:
+        simulation = Simulation([(net, design)], Path(work), files_from=folder, optimise=len(frames) > 8)
+        if progress:
+            progress("compile RTL", 1, 1)
+        (run,) = simulation.run(
+            [frames], stalls=stalls, seed=seed, taps=True, progress=(lambda n: progress("simulate RTL", n, len(frames))) if progress else None
+        )
+    problems = []
+    if run.bad_protocol:
+        problems.append("tlast or tkeep was wrong on some output beat")
+    if run.err_frame:
+        problems.append("err_frame was set although every frame was whole")
+    for layer in net.layers:
+        difference = first_difference("rtl", layer.name, trace.layers[layer.name], run.layers[layer.name])
+        if difference:
+            break
+    else:
+        difference = first_difference("rtl", net.layers[-1].name, trace.outputs, run.outputs)
+    interval = max(run.intervals) if run.intervals and stalls == "none" else None
+    return Rung("rtl", len(frames), source, difference, interval, run.latency, tuple(problems))
