@@ -11,7 +11,7 @@ module bnn_gearbox #(
     parameter N_TAIL = 2,  // elements in a vector's last input beat, 1 .. N_IN
     parameter GRAIN = 1,  // greatest common divisor of N_IN and N_OUT
     parameter BEAT_W = 1,  // bits of an index of input beats
-    parameter FILL_W = 3  // bits of a count up to (N_IN + N_OUT) / GRAIN
+    parameter FILL_W = 3  // bits of a count up to (N_IN + 2 * N_OUT) / GRAIN
 ) (
     input wire clk,
     input wire rst,
@@ -22,42 +22,37 @@ module bnn_gearbox #(
     output wire m_valid,
     input wire m_ready
 );
-  localparam GRAINS = (N_IN + N_OUT) / GRAIN - 1;  // capacity
+  localparam integer GRAINS_IN = N_IN / GRAIN;
+  localparam integer GRAINS_OUT = N_OUT / GRAIN;
+  localparam integer GRAINS_TAIL = (N_TAIL + GRAIN - 1) / GRAIN;
+  localparam integer GRAINS = GRAINS_IN + GRAINS_OUT;  // held at most; a beat still fits on top of one output beat
+  // Zeros that fill up a vector's last output beat: what came before is a multiple of an output beat.
+  localparam integer SHORT = ((N_BEATS - 1) * GRAINS_IN + GRAINS_TAIL) % GRAINS_OUT;
+  localparam integer GRAINS_LAST = SHORT == 0 ? GRAINS_TAIL : GRAINS_TAIL + GRAINS_OUT - SHORT;
   localparam STEP_W = GRAIN * ELEM_W;
   localparam PLANE_W = GRAINS * STEP_W;
   localparam IN_W = N_IN * ELEM_W;
   localparam OUT_W = N_OUT * ELEM_W;
   localparam TAIL_W = N_TAIL * ELEM_W;
-  localparam integer GRAINS_IN = N_IN / GRAIN;
-  localparam integer GRAINS_OUT = N_OUT / GRAIN;
-  localparam integer GRAINS_TAIL = (N_TAIL + GRAIN - 1) / GRAIN;
-  localparam integer PLACES = GRAINS - GRAINS_IN;  // fill at which a beat still fits
   localparam [FILL_W-1:0] FILL_IN = GRAINS_IN[FILL_W-1:0];
   localparam [FILL_W-1:0] FILL_OUT = GRAINS_OUT[FILL_W-1:0];
-  localparam [FILL_W-1:0] FILL_TAIL = GRAINS_TAIL[FILL_W-1:0];
-  localparam [FILL_W-1:0] FILL_ROOM = PLACES[FILL_W-1:0];
+  localparam [FILL_W-1:0] FILL_LAST = GRAINS_LAST[FILL_W-1:0];
   localparam [BEAT_W-1:0] LAST = N_BEATS[BEAT_W-1:0] - 1'b1;
 
-  reg [FILL_W-1:0] fill_q;  // grains held
-  reg ended_q;  // the vector's last beat is held
+  reg [FILL_W-1:0] fill_q;  // grains held, zeros behind a vector's end included
   reg [BEAT_W-1:0] beat_q;
   wire last = beat_q == LAST;
   wire pop = m_valid && m_ready;
-  wire drain = ended_q && fill_q <= FILL_OUT;  // this output beat is the vector's last
-  wire [FILL_W-1:0] kept = !pop ? fill_q : drain ? {FILL_W{1'b0}} : fill_q - FILL_OUT;
+  wire [FILL_W-1:0] kept = pop ? fill_q - FILL_OUT : fill_q;
   wire push = s_valid && s_ready;
-  assign m_valid = ended_q || fill_q >= FILL_OUT;
-  assign s_ready = (!ended_q || (pop && drain)) && kept <= FILL_ROOM;
+  assign m_valid = fill_q >= FILL_OUT;
+  assign s_ready = kept <= FILL_OUT;
 
   always @(posedge clk) begin
-    fill_q <= !push ? kept : kept + (last ? FILL_TAIL : FILL_IN);
-    if (push) begin
-      ended_q <= last;
-      beat_q <= last ? {BEAT_W{1'b0}} : beat_q + 1'b1;
-    end else if (pop && drain) ended_q <= 1'b0;
+    fill_q <= !push ? kept : kept + (last ? FILL_LAST : FILL_IN);
+    if (push) beat_q <= last ? {BEAT_W{1'b0}} : beat_q + 1'b1;
     if (rst) begin
       fill_q <= 0;
-      ended_q <= 1'b0;
       beat_q <= 0;
     end
   end
@@ -74,7 +69,7 @@ module bnn_gearbox #(
       reg [PLANE_W-1:0] held_q;
       wire [PLANE_W-1:0] left = pop ? held_q >> OUT_W : held_q;
       for (g = 0; g < GRAINS; g = g + 1) begin : g_grain
-        localparam integer FIRST = g > PLACES ? g - PLACES : 0;  // grains of a beat that can land here
+        localparam integer FIRST = g > GRAINS_OUT ? g - GRAINS_OUT : 0;  // grains of a beat that can land here
         localparam integer END = g < GRAINS_IN ? g + 1 : GRAINS_IN;
         reg [STEP_W-1:0] landing;
         integer b;

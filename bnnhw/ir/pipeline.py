@@ -149,7 +149,7 @@ def _gearbox(layer: str, name: str, s: Stream, period: int, lanes: int, vector: 
     parameters: dict[str, int | str] = {
         "ELEM_W": s.elem_bits, "PLANES": s.planes, "N_IN": s.lanes, "N_OUT": lanes, "N_BEATS": beats_in,
         "N_TAIL": period - (beats_in - 1) * s.lanes, "GRAIN": grain, "BEAT_W": index_bits(beats_in),
-        "FILL_W": index_bits((s.lanes + lanes) // grain + 1),
+        "FILL_W": index_bits((s.lanes + 2 * lanes) // grain + 1),
     }  # fmt: skip
     m = Stream(s.elements, vector, lanes, s.planes, s.elem_bits)
     return Instance("bnn_gearbox", f"{name}_gearbox", layer, parameters, s, m, s.elements // period * max(beats_in, beats_out))
