@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -18,7 +19,9 @@ from bnnhw.tools.verilator import ToolError
 from bnnhw.verify.ladder import Report
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+TABLE_WIDTH = 120  # where the output is no terminal
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else TABLE_WIDTH)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Net = Annotated[str, typer.Option("--net", help="YAML file, or the name of a network of the zoo.")]
 Weights = Annotated[Path | None, typer.Option(help="Weights file in place of the one that the YAML names.")]
@@ -119,10 +122,10 @@ def train(
 
 
 def _print_layers(report: dict[str, Any]) -> None:
-    table = Table(title=f"{report['network']}: {report['weight_bits']:,} weight bits")
+    table = Table(title=f"{report['network']}: {report['weight_bits']:,} weight bits", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, justify in (("layer", "left"), ("kind", "left"), ("input", "right"), ("output", "right"), ("weights", "right"), ("planes", "right"),
                           ("sum bits", "right"), ("borders", "right"), ("PE", "right"), ("SIMD", "right"), ("cycles", "right")):  # fmt: skip
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for row in report["layers"]:
         shapes = ["x".join(map(str, row[k])) for k in ("input", "output")]
         bits = f"{row['weight_bits']:,}" if "weight_bits" in row else ""

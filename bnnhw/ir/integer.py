@@ -312,7 +312,7 @@ class Network:
 
     def labels(self, outputs: NDArray[np.integer]) -> I64:
         """[N] class of outputs [N, O, 1, 1] or [N, O]."""
-        flat = outputs.reshape(len(outputs), -1)
+        flat = outputs.reshape(len(outputs), prod(outputs.shape[1:]))
         if self.label == "highest_bit":
             flat = np.where(flat > 0, np.arange(flat.shape[1]) + 1, 0)
         return flat.argmax(1)

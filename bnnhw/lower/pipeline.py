@@ -43,6 +43,11 @@ def lower(trained: TrainedNetwork) -> Lowered:
         layers += new
         close += doubts
         shape = layers[-1].out_shape
+    if (stream.sign < 0).any() and layers[-1].code is not None:
+        raise BnnhwError(
+            f"layer {layers[-1].name!r}: the network ends in signs behind a max pool of sums and a batch norm with negative gamma; "
+            "pool after the sign or end with a dense layer"
+        )
     top = trained.topology
     if top.classes is not None and len(top.classes) != np.prod(shape):
         raise BnnhwError(f"network {top.name!r}: {len(top.classes)} classes are named, it has {np.prod(shape)} outputs; name each once")

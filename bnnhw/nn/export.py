@@ -36,8 +36,8 @@ def export(net: t.Topology, folder: Path) -> dict[str, Any]:
     source = np.array(f"PyTorch {torch.__version__.split('+')[0]}")
     np.savez_compressed(folder / f"{net.name}_expected.npz", frames=frames, outputs=outputs, labels=outputs.argmax(1), source=source)
     described = net.model_copy(update={"weights": f"{net.name}.npz", "expected": f"{net.name}_expected.npz"})
-    plain = described.model_dump(mode="json", exclude_defaults=True)
-    (folder / f"{net.name}.yaml").write_text(yaml.safe_dump({"bnnhw": 1, **plain}, sort_keys=False))
+    plain = described.model_dump(mode="json", exclude_unset=True)
+    (folder / f"{net.name}.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
     assert net.train is not None
     accuracies = {"test_accuracy": evaluate(model, net.input, data.load(net.train.data)[1])}
     if net.train.data == "cifar10":

@@ -136,11 +136,13 @@ def _compile(sources: Sequence[Path], into: Path, v: Verilator, flags: Sequence[
         list(pool.map(one, sources))
 
 
-def build(sources: Sequence[Path], top: str, harness: Path, folder: Path, *, includes: Sequence[Path] = (), optimise: bool = True) -> Path:
-    """Path of the simulator of `top` with the C++ main `harness`, built in `folder`."""
+def build(sources: Sequence[Path], top: str, harness: Path, folder: Path, *, includes: Sequence[Path] = (), optimise: int = 1) -> Path:
+    """Path of the simulator of `top` with the C++ main `harness`, built in `folder`.
+
+    `optimise`: 0 for many small designs and few frames, 3 for many frames.
+    """
     v = find()
-    # Quick builds for short runs, -O3 for volume; both start from random register contents.
-    flags = ("-O3", "-march=native") if optimise else ("-O1",)
+    flags = ("-O3", "-march=native") if optimise >= 3 else (f"-O{optimise}",)
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)

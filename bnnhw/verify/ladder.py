@@ -147,7 +147,7 @@ def _rtl_rung(
     if progress:
         progress("compile RTL", 0, 1)
     with tempfile.TemporaryDirectory(prefix="bnnhw-") as work:
-        simulation = Simulation([(net, design)], Path(work), files_from=folder, optimise=len(frames) > 8)
+        simulation = Simulation([(net, design)], Path(work), files_from=folder, optimise=3 if len(frames) > 8 else 1)
         if progress:
             progress("compile RTL", 1, 1)
         (run,) = simulation.run(

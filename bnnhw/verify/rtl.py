@@ -51,9 +51,12 @@ class Simulation:
     """A compiled simulator of several designs; runs as often as wanted."""
 
     def __init__(
-        self, designs: Sequence[tuple[Network, Design]], folder: Path, *, files_from: Path | None = None, optimise: bool = True
+        self, designs: Sequence[tuple[Network, Design]], folder: Path, *, files_from: Path | None = None, optimise: int = 1
     ) -> None:
-        """Compile in `folder`: the Verilog of the designs, or what lies in a generated folder. Errors: ToolError."""
+        """Compile in `folder`: the Verilog of the designs, or what lies in a generated folder. Errors: ToolError.
+
+        `optimise`: 0 for many small designs and few frames, 3 for many frames.
+        """
         self.designs, self.folder = list(designs), folder.resolve()
         files = emit_bench(self.designs)
         if files_from is None:

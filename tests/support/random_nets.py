@@ -13,6 +13,7 @@ from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import MatVec, Network
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
+from bnnhw.lower import lower
 from bnnhw.schedule.folding import complete_folding
 
 
@@ -31,8 +32,10 @@ def random_case(seed: int, name: str = "net", frames: int = 3) -> Case:
     rng = np.random.default_rng(seed)
     for _ in range(100):
         try:
-            return _case(rng, name, frames)
-        except BnnhwError:  # a kernel that does not fit: draw again
+            case = _case(rng, name, frames)
+            lower(case.trained)
+            return case
+        except BnnhwError:  # a kernel that does not fit, or inverted bits at the output: draw again
             continue
     raise AssertionError(f"seed {seed} gives no network")
 
@@ -157,7 +160,7 @@ def evaluate(case: Case) -> tuple[NDArray[np.float64], float]:
     """
     x, t = case.real, case.trained.tensors
     closest = np.inf
-    exact = case.trained.topology.input.preprocess not in ("x/255", "2x-1") and not isinstance(x.flat[0], int) and bool((x == np.rint(x)).all())
+    exact = case.trained.topology.input.preprocess not in ("x/255", "2x-1") and bool((x == np.rint(x)).all())
     for layer in case.trained.topology.layers:
         name = layer.name
         if layer.type in ("conv", "dense"):
@@ -175,15 +178,22 @@ def evaluate(case: Case) -> tuple[NDArray[np.float64], float]:
             x = (x.astype(kind) * a + (b - m * a)).astype(np.float64)
         elif layer.type == "sign":
             if not exact:
-                closest = min(closest, float(np.abs(x[x != 0]).min(initial=np.inf)))
+                closest = min(closest, _nearest(x))
             x, exact = np.where((x > 0) | ((x == 0) & (layer.zero_to > 0)), 1.0, -1.0), True
         elif layer.type == "threshold":
             limit = t[f"{name}.values"].astype(np.float64)[:, :, None]
+            if not exact:
+                closest = min(closest, _nearest(x - limit))
             on = x > limit if layer.compare == ">" else x >= limit
             x, exact = np.where(on, 1.0, 0.0 if layer.output == "unipolar" else -1.0), True
         elif layer.type == "maxpool":
             x = _pool(x, layer)
     return x, closest
+
+
+def _nearest(x: NDArray[np.float64]) -> float:
+    """The smallest magnitude that is not 0: rounding noise, if it is tiny."""
+    return float(np.abs(x[x != 0]).min(initial=np.inf))
 
 
 def _view(x: NDArray[np.float64], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> NDArray[np.float64]:
