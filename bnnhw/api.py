@@ -67,7 +67,9 @@ def choose_design(
     wanted = DEFAULT_FPS if fps is None else fps
     if not wanted > 0:
         raise BnnhwError(f"folding: {wanted:g} frames a second cannot be; give a positive rate")
-    return schedule.fold_for_interval(net, max(1, int(clock * 1e6 / wanted)), clock)
+    if clock * 1e6 < wanted:
+        raise BnnhwError(f"folding: {wanted:g} frames a second cannot be reached at {clock:g} MHz, one a cycle is most; lower --fps or raise --clock")
+    return schedule.fold_for_interval(net, int(clock * 1e6 / wanted), clock)
 
 
 def generate(
@@ -90,9 +92,7 @@ def generate(
     trained = net if isinstance(net, TrainedNetwork) else frontend.load(net, weights)
     expected = None if isinstance(net, TrainedNetwork) else frontend.expected_file(net)
     lowered = lower(trained)
-    chosen = choose_design(
-        lowered.network, fps=fps, clock_mhz=clock_mhz, design=None if design is None else Path(design), fully_folded=fully_folded
-    )
+    chosen = choose_design(lowered.network, fps=fps, clock_mhz=clock_mhz, design=None if design is None else Path(design), fully_folded=fully_folded)
     chain = pipeline(lowered.network, chosen)
     files: dict[str, str | bytes] = dict(emit_verilog(lowered.network, chosen))
     files["network.npz"] = network_bytes(lowered.network)
@@ -123,9 +123,9 @@ def _report(lowered: Lowered, design: Design, chain: Pipeline) -> dict[str, Any]
 
 
 def _check_free(folder: Path) -> None:
-    if folder.is_symlink() or folder.exists():
-        if not folder.is_dir() or any(folder.iterdir()):
-            raise BnnhwError(f"output {str(folder)!r}: exists and is not an empty folder; remove it or choose another --out")
+    taken = folder.is_symlink() or folder.exists()
+    if taken and (not folder.is_dir() or any(folder.iterdir())):
+        raise BnnhwError(f"output {str(folder)!r}: exists and is not an empty folder; remove it or choose another --out")
 
 
 def _write(folder: Path, files: dict[str, str | bytes]) -> None:
@@ -186,7 +186,7 @@ def verify(
         check_count(frames, len(data), "given frames")
         chosen = Frames(data[:frames], None, "given frames")
     elif str(data) in datasets.NAMES:
-        test = datasets.load(str(data))[1]
+        test = datasets.load_split(str(data), "test")
         check_count(frames, len(test.x), f"data set {data}")
         chosen = Frames(test.x[:frames], test.y[:frames].astype(np.int64), f"{frames} test images of {data}")
     else:

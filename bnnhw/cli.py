@@ -74,7 +74,9 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Compare framework, golden model and RTL on the same frames, bit for bit."""
-    with Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(), console=err, transient=True) as bars:
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(), console=err, transient=True
+    ) as bars:
         tasks: dict[str, Any] = {}
 
         def progress(step: str, done: int, total: int) -> None:

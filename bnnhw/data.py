@@ -36,12 +36,17 @@ def _file(name: str) -> Path:
     return folder / name
 
 
+NAMES = ("digits", "mnist", "cifar10")
+
+
 def load(name: str) -> tuple[Split, Split]:
     """Training and test split of `digits`, `mnist` or `cifar10` (JPEG copy, classes interleaved)."""
-    return {"digits": _digits, "mnist": _mnist, "cifar10": _cifar10}[name]()
+    return load_split(name, "train"), load_split(name, "test")
 
 
-NAMES = ("digits", "mnist", "cifar10")
+def load_split(name: str, split: str) -> Split:
+    """One split, `train` or `test`, of a data set of NAMES."""
+    return {"digits": _digits, "mnist": _mnist, "cifar10": _cifar10}[name](split)
 
 
 def cifar10_lossless_test() -> Split:
@@ -50,7 +55,7 @@ def cifar10_lossless_test() -> Split:
         return Split(z["x_test"].transpose(0, 3, 1, 2), z["y_test"].astype(np.uint8))
 
 
-def _digits() -> tuple[Split, Split]:
+def _digits(split: str) -> Split:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
@@ -59,30 +64,24 @@ def _digits() -> tuple[Split, Split]:
     data = load_digits()
     x = (data.images * 255 / 16).round().astype(np.uint8)[:, None]
     y = data.target.astype(np.uint8)
-    test = np.arange(len(x)) % 5 == 4
-    return Split(x[~test], y[~test]), Split(x[test], y[test])
+    chosen = (np.arange(len(x)) % 5 == 4) == (split == "test")
+    return Split(x[chosen], y[chosen])
 
 
-def _mnist() -> tuple[Split, Split]:
+def _mnist(split: str) -> Split:
     with np.load(_file("mnist.npz")) as z:
-        train, test = ((z[f"x_{s}"][:, None], z[f"y_{s}"]) for s in ("train", "test"))
-        return Split(*train), Split(*test)
+        return Split(z[f"x_{split}"][:, None], z[f"y_{split}"])
 
 
-def _cifar10() -> tuple[Split, Split]:
+def _cifar10(split: str) -> Split:
     try:
         from PIL import Image
     except ImportError:
         raise BnnhwError("data set 'cifar10': is stored as JPEG, which needs Pillow; pip install 'bnnhw[train]'") from None
-
-    splits = []
     with np.load(_file("cifar10_jpeg.npz")) as z:
-        for s in ("train", "test"):
-            blob, offsets = z[f"{s}_jpeg"].tobytes(), z[f"{s}_offsets"]
-            y = z[f"{s}_labels"].astype(np.uint8)
-            x = np.empty((len(y), 32, 32, 3), np.uint8)
-            for i in range(len(y)):
-                x[i] = np.asarray(Image.open(io.BytesIO(blob[offsets[i] : offsets[i + 1]])).convert("RGB"))
-            order = np.arange(len(y)).reshape(10, -1).T.ravel()
-            splits.append(Split(x[order].transpose(0, 3, 1, 2), y[order]))
-    return splits[0], splits[1]
+        blob, offsets, y = z[f"{split}_jpeg"].tobytes(), z[f"{split}_offsets"], z[f"{split}_labels"].astype(np.uint8)
+    x = np.empty((len(y), 32, 32, 3), np.uint8)
+    for i in range(len(y)):
+        x[i] = np.asarray(Image.open(io.BytesIO(blob[offsets[i] : offsets[i + 1]])).convert("RGB"))
+    order = np.arange(len(y)).reshape(10, -1).T.ravel()
+    return Split(x[order].transpose(0, 3, 1, 2), y[order])

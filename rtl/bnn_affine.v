@@ -66,12 +66,14 @@ module bnn_affine #(
       .addr(addr),
       .q(word)
   );
-  genvar p;
+  genvar p, b;
   generate
     for (p = 0; p < PE; p = p + 1) begin : g_pe
       wire [OUT_W-1:0] sum, scale;
-      assign sum = {{OUT_W - SUM_W + 1{sum_q[p*SUM_W+SUM_W-1]}}, sum_q[p*SUM_W+:SUM_W-1]};
-      assign scale = {{OUT_W - SCALE_W + 1{word[p*WORD_W+SCALE_W-1]}}, word[p*WORD_W+:SCALE_W-1]};
+      for (b = 0; b < OUT_W; b = b + 1) begin : g_extend
+        assign sum[b] = sum_q[p*SUM_W+(b<SUM_W?b : SUM_W-1)];
+        assign scale[b] = word[p*WORD_W+(b<SCALE_W?b : SCALE_W-1)];
+      end
       assign m_data[p*OUT_W+:OUT_W] = sum * scale + word[p*WORD_W+SCALE_W+:OUT_W];
     end
   endgenerate

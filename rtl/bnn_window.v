@@ -47,6 +47,7 @@ module bnn_window #(
   localparam integer TOP = -PAD_Y * ROW;
   localparam integer START = TOP - PAD_X * PIXEL;
   localparam integer DOWN = STRIDE_Y * ROW;
+  localparam integer LAST_TOP = TOP + (OUT_ROWS - 1) * DOWN;
   localparam integer DEPTH = 1 << ADDR_W;
   // The same for the tap's row and column.
   localparam integer X_BACK = (KERNEL_X - 1) * DILATION_X;
@@ -57,6 +58,7 @@ module bnn_window #(
   localparam integer Y_START = -PAD_Y;
   localparam signed [INDEX_W-1:0] X_END = COLS[INDEX_W-1:0];
   localparam signed [INDEX_W-1:0] Y_END = ROWS[INDEX_W-1:0];
+  localparam signed [POS_W-1:0] FRAME_END = FRAME[POS_W-1:0];
   localparam signed [POS_W-1:0] RING = DEPTH[POS_W-1:0];
 
   reg [INDEX_W-1:0] word_q, kx_q, ky_q, group_q, ox_q, oy_q;
@@ -75,15 +77,17 @@ module bnn_window #(
   wire last_down = last_right && oy_q == OUT_ROWS[INDEX_W-1:0] - 1'b1;
 
   wire on_map = !x_q[INDEX_W-1] && x_q < X_END && !y_q[INDEX_W-1] && y_q < Y_END;
-  wire signed [POS_W-1:0] freed = top_q[POS_W-1] ? {POS_W{1'b0}} : top_q;
+  // Windows wholly below the map must not free words of the next frame.
+  wire past_map = LAST_TOP > FRAME && top_q > FRAME_END;
+  wire signed [POS_W-1:0] freed = top_q[POS_W-1] ? {POS_W{1'b0}} : past_map ? FRAME_END : top_q;
   wire signed [POS_W-1:0] occupied = written_q - freed;
   assign s_ready = occupied < RING;
   wire push = s_valid && s_ready;
 
   reg valid_q, margin_q;
   wire advance = !valid_q || m_ready;
-  // The margin waits for nothing, but no frame ends before it began.
-  wire arrived = on_map ? at_q < written_q : !last_down || (!written_q[POS_W-1] && written_q != 0);
+  // The margin waits for the frame's first word: no frame is ahead of its input.
+  wire arrived = on_map ? at_q < written_q : !written_q[POS_W-1] && written_q != 0;
   wire read = advance && arrived;
 
   always @(posedge clk) begin

@@ -38,6 +38,7 @@ def _dut(net: Network, design: Design, n: int) -> dict:
             "path": f"bench__DOT__{unit}__DOT__{names.of(i)}",
             "file": tap_file(names.module, names.layers[layer]),
             "bytes": beat_bytes(i.m),
+            "beats": i.m.beats,
         }
         for layer, i in chain.taps.items()
     ]

@@ -74,18 +74,22 @@ def _top(net: Network, chain: Pipeline, names: Naming) -> str:
     for i in chain.instances:
         instances.append(_instance(i, wires, names))
         wires = names.of(i)
-    return environment().get_template("top.v.j2").render(
-        title=f"Network {names.module}: {net.weight_bits} weight bits in {sum(isinstance(x, MatVec) for x in net.layers)} layers.",
-        input_note=f"{s.elements} elements of {s.elem_bits} bits a frame, {s.lanes} a beat, channel fastest, then column, row.",
-        output_note=f"{m.elements} elements of {m.elem_bits} bits a frame, {m.lanes} a beat, two's complement if wider than 1.",
-        interval=chain.interval,
-        network_file="network.npz",
-        module=names.module,
-        s_msb=s.width - 1,
-        s_keep_msb=s.width // 8 - 1,
-        m_msb=m.width - 1,
-        m_keep_msb=m.width // 8 - 1,
-        instances=instances,
+    return (
+        environment()
+        .get_template("top.v.j2")
+        .render(
+            title=f"Network {names.module}: {net.weight_bits} weight bits in {sum(isinstance(x, MatVec) for x in net.layers)} layers.",
+            input_note=f"{s.elements} elements of {s.elem_bits} bits a frame, {s.lanes} a beat, channel fastest, then column, row.",
+            output_note=f"{m.elements} elements of {m.elem_bits} bits a frame, {m.lanes} a beat, two's complement if wider than 1.",
+            interval=chain.interval,
+            network_file="network.npz",
+            module=names.module,
+            s_msb=s.width - 1,
+            s_keep_msb=s.width // 8 - 1,
+            m_msb=m.width - 1,
+            m_keep_msb=m.width // 8 - 1,
+            instances=instances,
+        )
     )
 
 

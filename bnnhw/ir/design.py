@@ -118,7 +118,8 @@ def _check_folding(layer: Layer, f: Folding) -> None:
     w = layer.window
     limits = []
     if isinstance(layer, MatVec):
-        limits = [("pe", f.pe, layer.weights.outputs // w.groups), ("simd", f.simd, w.fan_in)]
+        # Up to twice the layer's size, the surplus being neutral lanes: published foldings have such.
+        limits = [("pe", f.pe, 2 * layer.weights.outputs // w.groups), ("simd", f.simd, 2 * w.fan_in)]
     for what, value, most in [*limits, ("fifo", f.fifo_words, 1 << 20)]:
         least = 2 if what == "fifo" else 1
         if not least <= value <= most:

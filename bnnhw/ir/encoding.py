@@ -57,7 +57,7 @@ class Encoding:
         return Encoding(Alphabet.UNIPOLAR, 0, tuple(1 << q for q in range(bits)), _counting(bits))
 
     @staticmethod
-    def int(bits: int) -> Encoding:
+    def sint(bits: int) -> Encoding:
         """-2**(bits-1) .. 2**(bits-1) - 1, two's complement: the last plane counts negative."""
         scale = (*(1 << q for q in range(bits - 1)), -(1 << (bits - 1)))
         half = 1 << (bits - 1)

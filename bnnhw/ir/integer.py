@@ -178,7 +178,7 @@ class MatVec:
 
     def __post_init__(self) -> None:
         b, (o, k) = len(self.window.inside), self.weights.values.shape
-        per_class = self.head.values if isinstance(self.head, Thresholds) else self.head.bias
+        per_class = self._per_class
         if k != self.window.fan_in or per_class.shape[1] != o or o % self.window.groups:
             raise BnnhwError(f"layer {self.name!r}: weights {(o, k)} do not fit fan-in {self.window.fan_in} and head {per_class.shape}")
         if per_class.shape[0] not in (1, b):
@@ -188,6 +188,15 @@ class MatVec:
                 f"layer {self.name!r}: {per_class.shape[2]} thresholds need {per_class.shape[2] + 1} levels, "
                 f"its encoding has {self.head.code.levels}; use uint({per_class.shape[2].bit_length()})"
             )
+
+    @property
+    def _per_class(self) -> I64:
+        return self.head.values if isinstance(self.head, Thresholds) else self.head.bias
+
+    @property
+    def border_classes(self) -> int:
+        """B: sets of thresholds or biases, 1 where the margin makes no difference."""
+        return len(self._per_class)
 
     @property
     def out_shape(self) -> Shape:

@@ -30,6 +30,11 @@ def pack(stream: Stream, codes: NDArray[np.integer]) -> U8:
     return np.packbits(bits.astype(np.uint8).reshape(n, stream.beats, -1), axis=2, bitorder="little")
 
 
+def spare_bits(stream: Stream) -> U8:
+    """[1, beats, bytes] ones where `pack` leaves bits unused: a receiver must not care for them."""
+    return ~pack(stream, np.full((1, stream.elements), (1 << (stream.planes * stream.elem_bits)) - 1))
+
+
 def unpack(stream: Stream, raw: U8, *, signed: bool = False) -> I64:
     """[N, elements] codes of raw beats [N, beats, bytes]; two's complement where `signed`."""
     n, lanes = len(raw), stream.lanes

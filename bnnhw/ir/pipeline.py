@@ -13,7 +13,6 @@ from bnnhw.ir import design as d
 from bnnhw.ir.hardware import index_bits, popcount_affine, popcount_form, signed_bits
 from bnnhw.ir.integer import Layer, MatVec, Network, Pool, Window
 
-
 PORT = ""
 """Stands for the layer of instances that serve the input or output port."""
 
@@ -218,7 +217,7 @@ def _head(layer: MatVec, f: d.Folding, s: Stream) -> Instance:
     """Thresholds or affine behind the sums, with their tables of border classes."""
     w = layer.window
     folds = w.groups * d.row_folds(layer, f)
-    per_class = _classes(layer)
+    per_class = layer.border_classes
     words = folds * per_class
     addr = index_bits(words)
     rows, columns = (w.row_classes, w.column_classes) if per_class > 1 else _no_classes(w)
@@ -235,11 +234,9 @@ def _head(layer: MatVec, f: d.Folding, s: Stream) -> Instance:
     needed = max(signed_bits(*layer.out_range), signed_bits(int(bias.min()), int(bias.max())), s.elem_bits, scale_bits)
     out_bits = next(b for b in (8, 16, 32, 64) if b >= needed)
     parameters |= {"SCALE_W": scale_bits, "OUT_W": out_bits}
-    return Instance("bnn_affine", f"{layer.name}_affine", layer.name, parameters, s, Stream(s.elements, s.vector, s.lanes, 1, out_bits), s.beats, "head")
-
-
-def _classes(layer: MatVec) -> int:
-    return len(layer.head.values if hasattr(layer.head, "values") else layer.head.bias)
+    return Instance(
+        "bnn_affine", f"{layer.name}_affine", layer.name, parameters, s, Stream(s.elements, s.vector, s.lanes, 1, out_bits), s.beats, "head"
+    )
 
 
 def _no_classes(w: Window) -> tuple[tuple[tuple[int, ...], list[bool]], tuple[tuple[int, ...], list[bool]]]:

@@ -81,7 +81,8 @@ def _read_encoding(data: dict[str, Any]) -> Encoding:
 
 
 def _layer(n: int, data: dict[str, Any], z: Any) -> Layer:
-    window = Window(**{k: tuple(v) if isinstance(v, list) else v for k, v in data["window"].items()})
+    geometry: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data["window"].items()}
+    window = Window(**geometry)
     x = _read_encoding(data["x"])
     if data["kind"] == "pool":
         return Pool(data["name"], x, window)

@@ -68,8 +68,7 @@ class _Named(_Frozen):
         ow = slide(columns, kernel[1], stride[1], dilation[1], pad[1], pad[3])
         if oh < 1 or ow < 1:
             raise BnnhwError(
-                f"layer {self.name!r}: a {kernel[0]}x{kernel[1]} kernel does not fit a map of "
-                f"{rows}x{columns}; pad more or use a smaller kernel"
+                f"layer {self.name!r}: a {kernel[0]}x{kernel[1]} kernel does not fit a map of {rows}x{columns}; pad more or use a smaller kernel"
             )
         return out, oh, ow
 
@@ -231,9 +230,10 @@ class Topology(_Frozen):
         if not isinstance(data, dict) or not isinstance(data.get("layers"), list):
             return data
         layers, seen = [], set()
-        for i, layer in enumerate(data["layers"]):
-            if isinstance(layer, dict):
-                layer = {"name": f"{layer.get('type', 'layer')}{i}", **layer}
+        for i, given in enumerate(data["layers"]):
+            layer = given
+            if isinstance(given, dict):
+                layer = {"name": f"{given.get('type', 'layer')}{i}", **given}
                 if isinstance(layer["name"], str):
                     if layer["name"] in seen:
                         raise ValueError(f"two layers are named {layer['name'][:60]!r}; names must differ")

@@ -79,9 +79,9 @@ def _lower_block(trained: TrainedNetwork, block: Block, stream: Source, shape: t
     inverted = act.reversed & bool(block.pools_before)
     if inverted.any() and block.pools_after:
         raise BnnhwError(f"layer {block.matvec.name!r}: pools on both sides of a batch norm with negative gamma; keep one of them")
-    row_sign = np.where(act.falling ^ inverted, -1, 1).astype(np.int8)
+    row_sign = np.where(act.falling ^ inverted, -1, 1)
     columns = np.repeat(stream.column_sign(window), len(w) // window.groups, axis=0)
-    rows = w * row_sign[:, None] * columns
+    rows = w * row_sign.astype(np.int8)[:, None] * columns
     extra = stream.code.values[window.pad_level] * _by_tap(rows, ~window.inside, window)
     if act.code is None:
         scale, bias, bits = act.affine()
@@ -95,7 +95,9 @@ def _lower_block(trained: TrainedNetwork, block: Block, stream: Source, shape: t
     layers: list[Layer] = [MatVec(block.matvec.name, stream.code, window, weights, head)]
     for pool in block.pools_before + block.pools_after:
         shape = layers[-1].out_shape
-        layers.append(Pool(pool.name, layers[-1].code, Window(shape, pool.kernel, pool.step, (1, 1), pool.pad, 0, shape[0])))
+        code = layers[-1].code
+        assert code is not None  # blocks() refuses a pool of sums
+        layers.append(Pool(pool.name, code, Window(shape, pool.kernel, pool.step, (1, 1), pool.pad, 0, shape[0])))
     out_sign = np.where(inverted, -1, 1).astype(np.int8)
     return layers, Source(act.code or stream.code, 1, np.zeros(len(w)), out_sign), doubts
 

@@ -141,13 +141,14 @@ def response(trained: TrainedNetwork, block: Block, stream: Source, window: Wind
     def product(total: I64) -> F64:
         return alpha / unit * (total + offset) + bias
 
-    a, b, value = np.ones(o), np.zeros(o), product
+    kind: type[np.floating] = np.float32 if exact else np.float64
+    a, b = np.ones(o, kind), np.zeros(o, kind)
     if block.norm is not None:
-        kind = np.float32 if exact else np.float64
         a, b = _normalisation(vector, block.norm, kind)
 
-        def value(total: I64) -> NDArray[np.floating]:
-            return product(total).astype(kind) * a + b
+    def value(total: I64) -> NDArray[np.floating]:
+        sums = product(total)
+        return sums if block.norm is None else sums.astype(kind) * a + b
 
     return Response(
         name, value, alpha / unit * a, bias * a + b, offset, a < 0, reach, _fires(vector, block), _code(block), exact, window.fan_in

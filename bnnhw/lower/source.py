@@ -42,7 +42,7 @@ def source(spec: InputSpec) -> Source:
     channels = spec.chw[0]
     zero, one = np.zeros(channels), np.ones(channels, np.int8)
     if spec.type == "int8":
-        return Source(Encoding.int(8), 1, zero, one)
+        return Source(Encoding.sint(8), 1, zero, one)
     if spec.type == "bipolar":
         return Source(Encoding.bipolar(), 1, zero, one)
     match spec.preprocess:

@@ -39,7 +39,7 @@ def export(net: t.Topology, folder: Path) -> dict[str, Any]:
     plain = described.model_dump(mode="json", exclude_unset=True)
     (folder / f"{net.name}.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
     assert net.train is not None
-    accuracies = {"test_accuracy": evaluate(model, net.input, data.load(net.train.data)[1])}
+    accuracies = {"test_accuracy": evaluate(model, net.input, data.load_split(net.train.data, "test"))}
     if net.train.data == "cifar10":
         accuracies["lossless_test_accuracy"] = evaluate(model, net.input, data.cifar10_lossless_test())
     return accuracies

@@ -75,9 +75,7 @@ def train(net: t.Topology, out: Path, spec: t.TrainSpec, *, resume: bool = True,
     optimiser = torch.optim.Adam([*model.parameters(), log_scale], lr=spec.lr)
     train_split, test_split = data.load(spec.data)
     steps = spec.epochs * (len(train_split.x) // spec.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda i: min(1.0, (i + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps)))
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: min(1.0, (i + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps))))
     first, metrics = 0, {}
     checkpoint = out / "checkpoint.pt"
     if resume and checkpoint.exists():

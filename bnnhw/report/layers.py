@@ -29,7 +29,7 @@ def layer_rows(net: Network, design: Design, chain: Pipeline) -> list[dict[str, 
                 "weight_bits": int(layer.weights.bits.size),
                 "input_planes": layer.x.planes,
                 "sum_bits": signed_bits(int(low.min()), int(high.max())),
-                "border_classes": len(layer.head.values if layer.code is not None else layer.head.bias),
+                "border_classes": layer.border_classes,
                 "pe": f.pe,
                 "simd": f.simd,
             }

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import MatVec, Network
-from bnnhw.schedule.folding import complete_folding, input_lanes, output_lanes
+from bnnhw.schedule.folding import complete_folding, input_lanes, output_lanes, slowest_product
 
 Count = Annotated[int, Field(ge=1, le=1 << 24)]
 
@@ -53,26 +53,22 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
     for name in file.layers:
         if name not in names:
             raise BnnhwError(f"{where}: network {net.name!r} has no layer {name[:60]!r}; its layers are {', '.join(names)}")
-    layers = []
+    given = []
     for layer in net.layers:
-        given = file.layers.get(layer.name, _Layer())
         if isinstance(layer, MatVec) and layer.name not in file.layers:
             raise BnnhwError(f"{where}: layer {layer.name!r} is missing; give its pe and simd")
-        f = d.Folding(layer.name, given.pe, given.simd, given.lanes or 0, given.buffer or 0, given.fifo)
-        layers.append(complete_folding(layer, f, None))
+        entry = file.layers.get(layer.name, _Layer())
+        given.append(d.Folding(layer.name, entry.pe, entry.simd, entry.lanes or 0, entry.buffer or 0, entry.fifo))
+    slowest = slowest_product(net, given)
     design = d.Design(
         net.name,
         file.clock_mhz,
-        file.input.lanes if file.input else input_lanes(net, _slowest(net, layers)),
-        file.output.lanes if file.output else output_lanes(net, _slowest(net, layers)),
-        tuple(layers),
+        file.input.lanes if file.input else input_lanes(net, slowest),
+        file.output.lanes if file.output else output_lanes(net, slowest),
+        tuple(complete_folding(layer, f, slowest) for layer, f in zip(net.layers, given, strict=True)),
     )
     d.check(net, design)
     return design
-
-
-def _slowest(net: Network, layers: list[d.Folding]) -> int:
-    return max([d.compute_beats(layer, f) for layer, f in zip(net.layers, layers, strict=True) if isinstance(layer, MatVec)])
 
 
 def read_design(net: Network, text: str, where: str) -> d.Design:

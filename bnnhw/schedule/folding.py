@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil, gcd
 
@@ -34,8 +35,15 @@ def fold_for_interval(net: Network, interval: int, clock_mhz: float) -> d.Design
 
 def fully_folded(net: Network, clock_mhz: float) -> d.Design:
     """The smallest design: one PE, one input a cycle."""
-    layers = tuple(complete_folding(layer, d.Folding(layer.name), None) for layer in net.layers)
-    return d.Design(net.name, clock_mhz, input_lanes(net, None), output_lanes(net, None), layers)
+    plain = [d.Folding(layer.name) for layer in net.layers]
+    slowest = slowest_product(net, plain)
+    layers = tuple(complete_folding(layer, f, slowest) for layer, f in zip(net.layers, plain, strict=True))
+    return d.Design(net.name, clock_mhz, input_lanes(net, slowest), output_lanes(net, slowest), layers)
+
+
+def slowest_product(net: Network, layers: Sequence[d.Folding]) -> int:
+    """Cycles a frame of the slowest matrix-vector unit: what everything else must keep up with."""
+    return max(d.compute_beats(layer, f) for layer, f in zip(net.layers, layers, strict=True) if isinstance(layer, MatVec))
 
 
 def _fold(layer: Layer, interval: int) -> d.Folding:
@@ -68,7 +76,7 @@ def _fits(layer: MatVec, simd: int) -> bool:
     return d.window_channels(layer) % simd == 0
 
 
-def complete_folding(layer: Layer, f: d.Folding, interval: int | None) -> d.Folding:
+def complete_folding(layer: Layer, f: d.Folding, interval: int) -> d.Folding:
     """`f` with lanes and buffer chosen where they are needed and not given."""
     if not d.windowed(layer):
         return f
@@ -81,39 +89,32 @@ def complete_folding(layer: Layer, f: d.Folding, interval: int | None) -> d.Fold
     return f
 
 
-def _lanes(layer: Layer, f: d.Folding, interval: int | None) -> int:
-    """Narrowest window word that keeps up: with the interval where one is wanted, else with the layer itself."""
+def _lanes(layer: Layer, f: d.Folding, interval: int) -> int:
+    """Narrowest window word that keeps up with the interval; the widest where none does."""
     channels = d.window_channels(layer)
     divisors = [n for n in range(1, channels + 1) if channels % n == 0]
-    c, rows, columns = layer.window.shape
     if isinstance(layer, MatVec):
-        budget = interval if interval is not None else d.compute_beats(layer, f)
-        divisors = [n for n in divisors if n % gcd(f.simd, channels) == 0] or divisors
-    else:
-        budget = interval if interval is not None else rows * columns * c
+        divisors = [n for n in divisors if n % gcd(f.simd, channels) == 0]
     for lanes in divisors:
-        if max(d.window_beats(layer, lanes), d.input_beats(layer, lanes)) <= budget:
+        if max(d.window_beats(layer, lanes), d.input_beats(layer, lanes)) <= interval:
             return lanes
     return channels
 
 
-def input_lanes(net: Network, interval: int | None) -> int:
+def input_lanes(net: Network, interval: int) -> int:
     """Narrowest input port, in power-of-two bytes, whose beats fit the interval."""
     c, rows, columns = net.port.shape
     step = 8 // net.x.planes
     lanes = step
-    while interval is not None and ceil(c * rows * columns / lanes) > interval and lanes < c * rows * columns:
+    while ceil(c * rows * columns / lanes) > interval and lanes < c * rows * columns:
         lanes *= 2
     return lanes
 
 
-def output_lanes(net: Network, interval: int | None) -> int:
+def output_lanes(net: Network, interval: int) -> int:
     """Output port: one sum a beat, or all bits of a pixel up to 64."""
     c, rows, columns = net.layers[-1].out_shape
-    if net.layers[-1].code is None:
-        lanes = 1
-    else:
-        lanes = 8 * ceil(min(c, 64) / 8)
-    while interval is not None and ceil(c * rows * columns / lanes) > interval:
+    lanes = 1 if net.layers[-1].code is None else 8 * ceil(min(c, 64) / 8)
+    while ceil(c * rows * columns / lanes) > interval:
         lanes *= 2
     return lanes

@@ -23,7 +23,16 @@ class ToolError(Exception):
         self.log = log
 
 
-DEFINES = ["-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_SC_NO_CHECK=1", "-DVM_TIMING=0", "-DVM_TRACE=0", "-DVM_TRACE_FST=0", "-DVM_TRACE_VCD=0", "-DVM_TRACE_SAIF=0"]
+DEFINES = [
+    "-DVM_COVERAGE=0",
+    "-DVM_SC=0",
+    "-DVM_SC_NO_CHECK=1",
+    "-DVM_TIMING=0",
+    "-DVM_TRACE=0",
+    "-DVM_TRACE_FST=0",
+    "-DVM_TRACE_VCD=0",
+    "-DVM_TRACE_SAIF=0",
+]
 RUNTIME = ("verilated", "verilated_threads", "verilated_random")
 
 
@@ -51,7 +60,7 @@ def run(command: Sequence[str], cwd: Path, env: dict[str, str] | None = None, ti
     """Output of a command; ToolError with the first telling line if it fails or takes too long."""
     name = Path(command[0]).name
     try:
-        done = subprocess.run(command, cwd=cwd, env=env, timeout=timeout, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = subprocess.run(command, cwd=cwd, env=env, timeout=timeout, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except FileNotFoundError:
         raise ToolError(f"{name} is not installed; install it and try again") from None
     except subprocess.TimeoutExpired:
@@ -64,7 +73,7 @@ def run(command: Sequence[str], cwd: Path, env: dict[str, str] | None = None, ti
 
 def _version(program: Path, root: Path | None) -> str:
     env = {**os.environ, **({"VERILATOR_ROOT": str(root)} if root else {})}
-    out = subprocess.run([program, "--version"], env=env, text=True, capture_output=True, timeout=60).stdout
+    out = subprocess.run([program, "--version"], env=env, text=True, capture_output=True, timeout=60, check=False).stdout
     found = re.search(r"\d+\.\d+", out)
     return found.group() if found else "0"
 

@@ -142,7 +142,15 @@ def _counter(progress: Progress | None, step: str, total: int) -> Callable[[int]
 
 
 def _rtl_rung(
-    net: Network, design: Design, folder: Path, frames: NDArray[np.integer], source: str, trace: golden.Trace, stalls: str, seed: int, progress: Progress | None
+    net: Network,
+    design: Design,
+    folder: Path,
+    frames: NDArray[np.integer],
+    source: str,
+    trace: golden.Trace,
+    stalls: str,
+    seed: int,
+    progress: Progress | None,
 ) -> Rung:
     if progress:
         progress("compile RTL", 0, 1)
@@ -156,6 +164,8 @@ def _rtl_rung(
     problems = []
     if run.bad_protocol:
         problems.append("tlast or tkeep was wrong on some output beat")
+    if not run.whole_input:
+        problems.append("not every input beat was taken")
     if run.err_frame:
         problems.append("err_frame was set although every frame was whole")
     for layer in net.layers:

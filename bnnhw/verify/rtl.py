@@ -18,7 +18,7 @@ from bnnhw.emit.verilog import emit_verilog, naming
 from bnnhw.ir.design import Design
 from bnnhw.ir.encoding import I64, U8
 from bnnhw.ir.integer import Network
-from bnnhw.ir.layout import beat_bytes, layer_output, pack_frames
+from bnnhw.ir.layout import beat_bytes, layer_output, pack_frames, spare_bits
 from bnnhw.ir.pipeline import Pipeline, pipeline
 from bnnhw.tools import verilator
 
@@ -40,6 +40,8 @@ class RtlRun:
     err_frame: bool
     bad_protocol: bool
     """Whether some tlast or tkeep was wrong."""
+    whole_input: bool
+    """Whether every input beat was taken."""
 
     @property
     def intervals(self) -> tuple[int, ...]:
@@ -50,9 +52,7 @@ class RtlRun:
 class Simulation:
     """A compiled simulator of several designs; runs as often as wanted."""
 
-    def __init__(
-        self, designs: Sequence[tuple[Network, Design]], folder: Path, *, files_from: Path | None = None, optimise: int = 1
-    ) -> None:
+    def __init__(self, designs: Sequence[tuple[Network, Design]], folder: Path, *, files_from: Path | None = None, optimise: int = 1) -> None:
         """Compile in `folder`: the Verilog of the designs, or what lies in a generated folder. Errors: ToolError.
 
         `optimise`: 0 for many small designs and few frames, 3 for many frames.
@@ -88,7 +88,7 @@ class Simulation:
         work.mkdir(exist_ok=True)
         limit = 20_000
         for (net, _), chain, x in zip(self.designs, chains, frames, strict=True):
-            pack_frames(net, chain.source, x).tofile(work / f"{naming(net).module}.in")
+            (pack_frames(net, chain.source, x) | spare_bits(chain.source)).tofile(work / f"{naming(net).module}.in")
             slow = {"none": 1, "source": 3, "sink": 6, "random": 8}[stalls]
             limit = max(limit, 20_000 + slow * (len(x) + len(chain.instances) + 2) * 2 * chain.interval)
         command = [str(self.program), str(work), stalls, str(seed), str(limit), str(int(taps)), "0"]
@@ -137,5 +137,6 @@ class Simulation:
             for name, i in chain.taps.items():
                 seen = frames_of(work / tap_file(names.module, names.layers[name]), i.m.beats, beat_bytes(i.m))
                 layers[name] = layer_output(net, name, i.m, seen)
+        whole = line["sent"] == done * chain.source.beats
         bad = bool(line["bad_tlast"] or line["bad_tkeep"])
-        return RtlRun(outputs, layers, tuple(line["ends"]), line["first_output"] - line["first_input"], bool(line["err_frame"]), bad)
+        return RtlRun(outputs, layers, tuple(line["ends"]), line["first_output"] - line["first_input"], bool(line["err_frame"]), bad, whole)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bnnhw.frontend.tensors import read_tensors
 from bnnhw.ir.integer import Network
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
-from bnnhw.frontend.tensors import read_tensors
 from bnnhw.lower import lower
 
 LFC_FOLDING = {"pe": (32, 64, 32, 16), "simd": (64, 32, 64, 8)}

@@ -14,7 +14,7 @@ from bnnhw.ir.integer import MatVec, Network
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import lower
-from bnnhw.schedule.folding import complete_folding
+from bnnhw.schedule.folding import complete_folding, slowest_product
 
 
 @dataclass
@@ -87,7 +87,7 @@ def _prepare(raw: NDArray[np.integer], preprocess: Any) -> NDArray[np.float64]:
 
 def _block(rng: np.random.Generator, i: int, last: bool, flat: bool) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
-    if flat or rng.random() < 0.25 or last and rng.random() < 0.5:
+    if flat or rng.random() < 0.25 or (last and rng.random() < 0.5):
         out.append({"type": "dense", "name": f"l{i}", "out": int(rng.integers(1, 20))})
         flat = True
     else:
@@ -207,9 +207,7 @@ def _convolve(x: NDArray[np.float64], w: NDArray[np.float64], layer: Any) -> NDA
     padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=layer.pad_value)
     view = _view(padded, layer.kernel, layer.stride, layer.dilation)
     per_in, per_out = x.shape[1] // layer.groups, len(w) // layer.groups
-    parts = [
-        np.einsum("nchwij,ocij->nohw", view[:, g * per_in : (g + 1) * per_in], w[g * per_out : (g + 1) * per_out]) for g in range(layer.groups)
-    ]
+    parts = [np.einsum("nchwij,ocij->nohw", view[:, g * per_in : (g + 1) * per_in], w[g * per_out : (g + 1) * per_out]) for g in range(layer.groups)]
     return np.concatenate(parts, axis=1)
 
 
@@ -228,7 +226,9 @@ def random_design(net: Network, seed: int) -> d.Design:
         if isinstance(layer, MatVec):
             rows, k = layer.weights.outputs // layer.window.groups, layer.window.fan_in
             f = d.Folding(layer.name, int(rng.integers(1, rows + 1)), int(rng.integers(1, k + 1)), fifo_words=f.fifo_words)
-        layers.append(complete_folding(layer, f, None))
+        layers.append(f)
+    slowest = slowest_product(net, layers)
+    layers = [complete_folding(layer, f, slowest) for layer, f in zip(net.layers, layers, strict=True)]
     step = 8 // net.x.planes
     bits = 8 if net.layers[-1].code is None else 1
     return d.Design(net.name, 100.0, step * int(rng.integers(1, 4)), (8 // bits) * int(rng.integers(1, 3)), tuple(layers))

@@ -15,7 +15,7 @@ from bnnhw.ir.integer import Weights
 @given(st.integers(1, 8))
 def test_named_encodings_have_the_values_they_name(bits: int) -> None:
     assert (Encoding.uint(bits).values == np.arange(1 << bits)).all()
-    assert (Encoding.int(bits).values == np.arange(-(1 << (bits - 1)), 1 << (bits - 1))).all()
+    assert (Encoding.sint(bits).values == np.arange(-(1 << (bits - 1)), 1 << (bits - 1))).all()
     assert (Encoding.centred(bits).values == 2 * np.arange(1 << bits) - ((1 << bits) - 1)).all()
 
 

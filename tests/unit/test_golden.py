@@ -10,7 +10,13 @@ from bnnhw.golden.dots import dot_products
 from bnnhw.ir.encoding import Alphabet, Encoding
 from bnnhw.ir.integer import InputPort, MatVec, Network, Sums, Weights, Window
 
-ENCODINGS = {"bipolar": Encoding.bipolar(), "uint8": Encoding.uint(8), "int8": Encoding.int(8), "centred": Encoding.centred(8), "uint2": Encoding.uint(2)}
+ENCODINGS = {
+    "bipolar": Encoding.bipolar(),
+    "uint8": Encoding.uint(8),
+    "int8": Encoding.sint(8),
+    "centred": Encoding.centred(8),
+    "uint2": Encoding.uint(2),
+}
 
 
 def direct(layer: MatVec, levels: np.ndarray) -> np.ndarray:
@@ -48,7 +54,7 @@ def test_groups_masks_and_planes(groups: int, rng: np.random.Generator) -> None:
     window = Window((6, 4, 4), (2, 2), groups=groups)
     shape = (2, 12, window.fan_in)
     weights = Weights(Alphabet.UNIPOLAR, rng.integers(0, 2, shape, np.uint8), rng.integers(-3, 4, (2, 12)), rng.integers(0, 2, shape, np.uint8))
-    layer = MatVec("l", Encoding.int(4), window, weights, Sums(np.ones(12, np.int64), np.zeros((1, 12), np.int64)))
+    layer = MatVec("l", Encoding.sint(4), window, weights, Sums(np.ones(12, np.int64), np.zeros((1, 12), np.int64)))
     levels = rng.integers(0, 16, (2, 4, 4, 6)).astype(np.uint8)
     assert (dot_products(layer, levels) == direct(layer, levels)).all()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.random_nets import evaluate, random_case
 
 from bnnhw.golden import run
 from bnnhw.ir.integer import MatVec, Sums
 from bnnhw.ir.topology import MeanStd
 from bnnhw.lower import lower
+from support.random_nets import evaluate, random_case
 
 IN_DOUBT = 1e-9
 """A real sum this near to a threshold may fall either way in float64."""

@@ -1,0 +1,148 @@
+"""The figures that the project promises, measured: `python benchmarks/figures.py [name ...]` prints a table.
+
+Machines are shared and noisy: cycles and ratios count, seconds are what this run saw. Parts that need
+data, published networks or PyTorch say so and are left out where those are absent.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from bnnhw import data, frontend  # noqa: E402
+from bnnhw.golden import run  # noqa: E402
+from bnnhw.ir.pipeline import pipeline  # noqa: E402
+from bnnhw.lower import lower  # noqa: E402
+from bnnhw.schedule import complete, fold_for_interval  # noqa: E402
+from bnnhw.verify.frames import random_frames  # noqa: E402
+from bnnhw.verify.rtl import Simulation  # noqa: E402
+from support.published import CNV_FOLDING, LFC_FOLDING, cifar_int8, cnv, design_data, lfc, mnist_test  # noqa: E402
+
+Row = tuple[str, str, str]
+"""What, what was seen, what is promised."""
+
+
+def models() -> Path:
+    """Folder of the published networks."""
+    return Path(os.environ.get("BNNHW_MODELS", ROOT.parent / "shared" / "models"))
+
+
+def generate_binarynet() -> Iterator[Row]:
+    """Time and peak memory of the whole `generate` process."""
+    with tempfile.TemporaryDirectory() as out:
+        started = time.time()
+        command = [sys.executable, "-c", "from bnnhw.cli import main; main()", "generate", "--net", "bnn_cifar10", "--out", f"{out}/d", "--json"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds = time.time() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+    yield "generate bnn_cifar10", f"{seconds:.1f} s, {peak:.2f} GB peak", "10 s, 1 GB"
+
+
+def zoo_intervals() -> Iterator[Row]:
+    """Measured against predicted interval, frames back to back."""
+    for name in frontend.zoo_names():
+        net = lower(frontend.load(name)).network
+        interval = 851_190 if net.weight_bits > 1e6 else 20_000
+        design = fold_for_interval(net, interval, 143.0)
+        with tempfile.TemporaryDirectory() as work:
+            (seen,) = Simulation([(net, design)], Path(work), optimise=3).run([random_frames(net.port, 5, 1)])
+        yield f"{name}: cycles a frame", f"{sorted(set(seen.intervals[2:]))}", f"predicted {pipeline(net, design).interval:,}"
+
+
+def foldings() -> Iterator[Row]:
+    """Published foldings and what the search finds instead."""
+    net = cnv(models())
+    published = complete(net, design_data(net, CNV_FOLDING), "published")
+    found = fold_for_interval(net, 32_768, 100.0)
+    lanes = [sum(f.pe * f.simd for f in d.layers) for d in (published, found)]
+    yield "CNV, published folding: cycles", f"{pipeline(net, published).interval:,}", "32,768"
+    yield "CNV, found folding: cycles; PE*SIMD", f"{pipeline(net, found).interval:,}; {lanes[1]:,}", f"32,768; {lanes[0]:,}"
+    binarynet = lower(frontend.load("bnn_cifar10")).network
+    design = fold_for_interval(binarynet, int(143e6 / 168), 143.0)
+    yield "BinaryNet, --fps 168 --clock 143: cycles", f"{pipeline(binarynet, design).interval:,}", "851,190"
+
+
+def lfc_rtl() -> Iterator[Row]:
+    """All MNIST test images through the C++ harness, build included."""
+    net, images = lfc(models()), mnist_test(data.data_folder() or Path())
+    design = complete(net, design_data(net, LFC_FOLDING), "published")
+    started = time.time()
+    with tempfile.TemporaryDirectory() as work:
+        (seen,) = Simulation([(net, design)], Path(work), optimise=3).run([images])
+    seconds = time.time() - started
+    equal = bool((seen.outputs == run(net, images).outputs).all())
+    yield "LFC, 10,000 images in RTL, build included", f"{seconds:.0f} s, equal: {equal}", "60 s"
+
+
+def cnv_rtl() -> Iterator[Row]:
+    """CIFAR-10 test images through the C++ harness: 500 of them, and what 10,000 would take."""
+    net, images = cnv(models()), cifar_int8(data.load_split("cifar10", "test").x[:500])
+    design = complete(net, design_data(net, CNV_FOLDING), "published")
+    with tempfile.TemporaryDirectory() as work:
+        simulation = Simulation([(net, design)], Path(work), optimise=3)
+        started = time.time()
+        (seen,) = simulation.run([images])
+    seconds = time.time() - started
+    equal = bool((seen.outputs == run(net, images).outputs).all())
+    yield "CNV, 500 images in RTL", f"{seconds:.0f} s ({seconds * 20 / 60:.1f} min for 10,000), equal: {equal}", "15 min for 10,000"
+
+
+def golden_against_pytorch() -> Iterator[Row]:
+    """Batch 256 of BinaryNet: PyTorch float32 inference over golden, in turns, the best of each."""
+    try:
+        import torch
+    except ImportError:
+        return
+    from bnnhw.nn.model import build
+    from bnnhw.nn.train import prepare
+
+    trained = frontend.load("bnn_cifar10")
+    model = build(trained.topology).eval()
+    net = lower(trained).network
+    frames = random_frames(net.port, 256, 1)
+    inputs = prepare(trained.topology.input, frames)
+    times: dict[str, list[float]] = {"golden": [], "torch": []}
+    run(net, frames[:8])
+    for _ in range(4):
+        started = time.time()
+        run(net, frames)
+        times["golden"].append(time.time() - started)
+        started = time.time()
+        with torch.no_grad():
+            model(inputs)
+        times["torch"].append(time.time() - started)
+    golden, reference = min(times["golden"]), min(times["torch"])
+    yield "golden against PyTorch float32, batch 256", f"{reference / golden:.2f}x ({golden:.2f} s, {reference:.2f} s)", "1.0x"
+
+
+PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+    f.__name__: f for f in (generate_binarynet, zoo_intervals, foldings, lfc_rtl, cnv_rtl, golden_against_pytorch)
+}
+
+
+def main() -> None:
+    """Run the parts that are named, or all."""
+    chosen = sys.argv[1:] or list(PARTS)
+    print(f"{'what':<46} {'seen':<44} at least / at most")
+    for name in chosen:
+        try:
+            for what, seen, promised in PARTS[name]():
+                print(f"{what:<46} {seen:<44} {promised}", flush=True)
+        except (FileNotFoundError, Exception) as e:  # a part that lacks its data must not hide the others
+            print(f"{name:<46} not measured: {str(e)[:80]}")
+
+
+if __name__ == "__main__":
+    np.seterr(all="raise", under="ignore")
+    main()

@@ -1,0 +1,47 @@
+"""Maximum of the taps of a window, lane by lane, on codes of several bits."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import cocotb
+
+from bnnhw.ir.hardware import index_bits
+from sim.corners import Corner, pack, unpack
+from sim.streams import MODES, Traffic, check_reset, check_stalls
+
+CORNERS = {
+    f"lanes_{lanes}_planes_{planes}_taps_{taps}": Corner({"LANES": lanes, "PLANES": planes, "N_TAPS": taps, "TAP_W": index_bits(taps)})
+    for lanes, planes, taps in ((1, 1, 1), (1, 1, 2), (2, 1, 4), (7, 2, 9), (5, 3, 3), (3, 8, 7), (65, 1, 8), (1, 4, 16), (4, 2, 17))
+}
+
+
+def transposed(word: int, rows: int, columns: int) -> int:
+    """Bit r * columns + c to bit c * rows + r."""
+    bits = unpack(word, rows * columns, 1)
+    return pack([bits[r * columns + c] for c in range(columns) for r in range(rows)], 1)
+
+
+def traffic(name: str, rng: random.Random) -> Traffic:
+    """Twelve windows."""
+    c = CORNERS[name]
+    lanes, planes, taps = c["LANES"], c["PLANES"], c["N_TAPS"]
+    sent, expected = [], []
+    for _ in range(12):
+        beats = [rng.getrandbits(lanes * planes) & rng.getrandbits(lanes * planes) for _ in range(taps)]
+        codes = [unpack(transposed(beat, planes, lanes), lanes, planes) for beat in beats]
+        sent += beats
+        expected.append(transposed(pack([max(lane) for lane in zip(*codes, strict=True)], planes), lanes, planes))
+    return Traffic(sent, expected, (1, taps))
+
+
+@cocotb.test()
+@cocotb.parametrize(mode=MODES)
+async def carries(dut: Any, mode: str) -> None:
+    await check_stalls(dut, CORNERS, traffic, mode)
+
+
+@cocotb.test()
+async def restarts(dut: Any) -> None:
+    await check_reset(dut, CORNERS, traffic)

@@ -1,0 +1,128 @@
+"""One-line edits of the RTL and of lowering that the comparisons must catch: tests that cannot fail prove nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bnnhw.emit import emit_verilog
+from bnnhw.golden import run
+from bnnhw.ir.pipeline import pipeline
+from bnnhw.lower import lower
+from bnnhw.tools.verilator import ToolError
+from bnnhw.verify.rtl import Simulation
+from support.random_nets import random_case, random_design
+
+ROOT = Path(__file__).parents[2]
+SEEDS = (1, 18, 39, 43, 48, 52, 60)
+"""Drawn so that together they have every module, tails, rings that wrap, groups, border classes and real pools."""
+
+RTL = [
+    ("bnn_threshold", "]) >= $signed(", "]) > $signed("),
+    ("bnn_fold_address", "+ COL_BASE[col_q*ADDR_W+:ADDR_W]", ""),
+    ("bnn_matvec", "] ~^ x_q[", "] ^ x_q["),
+    ("bnn_matvec", "first2_q ? partial[PLANES] : sum_q + partial[PLANES]", "sum_q + partial[PLANES]"),
+    ("bnn_matvec", "if (advance && valid2_q) sum_q", "if (advance) sum_q"),
+    ("bnn_matvec", "COEFF * {{SUM_W", "{{SUM_W"),
+    ("bnn_pool", "next > held ? next[q] : held[q]", "next < held ? next[q] : held[q]"),
+    ("bnn_pool", "tap_q == 0 || ", ""),
+    ("bnn_window", "margin_q ? margin : held", "held"),
+    ("bnn_window", "on_map ? at_q < written_q :", "on_map ? 1'b1 :"),
+    ("bnn_window", "base_q <= base_q + FRAME[ADDR_W-1:0];", "base_q <= base_q;"),
+    ("bnn_window", "occupied < RING", "1'b1"),
+    ("bnn_replay", "if (release_vector) half_q <= !half_q;", ""),
+    ("bnn_replay", "{1'b0, word_q} < held_q", "1'b1"),
+    ("bnn_gearbox", "last ? {IN_W - TAIL_W{1'b0}} : whole[IN_W-1:TAIL_W]", "whole[IN_W-1:TAIL_W]"),
+    ("bnn_gearbox", "last ? FILL_LAST : FILL_IN", "FILL_IN"),
+    ("bnn_gearbox", "pop ? held_q >> OUT_W : held_q", "held_q >> OUT_W"),
+    ("bnn_fifo", "assign s_ready = count_q != FULL;", "assign s_ready = 1'b1;"),
+    ("bnn_planes", "s_data[i*PLANES+q]", "s_data[i*PLANES+PLANES-1-q]"),
+    ("bnn_affine", "sum * scale +", "sum +"),
+    ("bnn_last", "assign m_tlast = beat_q == LAST;", "assign m_tlast = beat_q == 0;"),
+]
+
+PYTHON = [
+    ("lower/response.py", "lambda y: y >= 0", "lambda y: y > 0"),
+    ("lower/response.py", "a < 0, reach", "a > 0, reach"),
+    ("lower/response.py", "factor = gamma / deviation", "factor = gamma * deviation"),
+    ("lower/pipeline.py", "act.falling ^ inverted, -1, 1", "act.falling, -1, 1"),
+    ("lower/pipeline.py", "row_sign.astype(np.int8)[:, None] * columns", "row_sign.astype(np.int8)[:, None]"),
+    ("lower/pipeline.py", "np.clip(first + extra", "np.clip(first - extra"),
+    ("lower/weights.py", "w.transpose(0, 2, 3, 1)", "w.transpose(0, 3, 2, 1)"),
+    ("lower/constants.py", "values - given[..., None]", "values + given[..., None]"),
+    ("lower/constants.py", "outside = by_tap.sum(2) * layer.x.values[window.pad_level]", "outside = 0 * by_tap.sum(2)"),
+    ("golden/executor.py", "level += dot >= rows[..., k]", "level += dot > rows[..., k]"),
+    ("golden/dots.py", "np.subtract(w.fan_in,", "np.subtract(w.fan_in + 1,"),
+    ("golden/windows.py", "constant_values=window.pad_level", "constant_values=0"),
+]
+
+
+@pytest.fixture(scope="module")
+def designs() -> list:
+    """Networks that together use every module, with frames and golden's outputs."""
+    made = []
+    for seed in SEEDS:
+        case = random_case(seed, f"net{seed}", 4)
+        net = lower(case.trained).network
+        draws = (random_design(net, n) for n in range(seed, seed + 10_000_000, 1_000_003))
+        design = next(x for x in draws if pipeline(net, x).interval < 20_000)
+        made.append((net, design, case.frames, run(net, case.frames, trace=True)))
+    return made
+
+
+def caught(designs: list, folder: Path, edit: tuple[str, str, str] | None) -> bool:
+    """Whether the comparison fails, on RTL with one line changed."""
+    for net, design, _, _ in designs:
+        for path, text in emit_verilog(net, design).items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+    if edit:
+        module, old, new = edit
+        file = folder / "rtl" / f"{module}.v"
+        assert file.read_text().count(old) == 1, f"{module}.v does not hold {old!r} once"
+        file.write_text(file.read_text().replace(old, new))
+    try:
+        simulation = Simulation([d[:2] for d in designs], folder / "work", files_from=folder, optimise=0)
+        runs = [
+            (d, r) for s in ("none", "random") for d, r in zip(designs, simulation.run([d[2] for d in designs], stalls=s, taps=True), strict=True)
+        ]
+    except ToolError:
+        return True
+    for (_, _, _, want), seen in runs:
+        if seen.outputs.shape != want.outputs.shape or (seen.outputs != want.outputs).any() or seen.bad_protocol:
+            return True
+    return False
+
+
+def test_the_unchanged_rtl_passes(designs: list, tmp_path: Path) -> None:
+    used = {i.module for net, design, _, _ in designs for i in pipeline(net, design).instances}
+    assert used == {p.stem for p in (ROOT / "rtl").glob("*.v")} - {"bnn_popcount", "bnn_ram", "bnn_rom", "bnn_reset", "bnn_fold_address"}
+    assert not caught(designs, tmp_path, None)
+
+
+@pytest.mark.parametrize("edit", RTL, ids=lambda e: f"{e[0]}-{RTL.index(e)}")
+def test_mutants_of_the_rtl_are_caught(designs: list, tmp_path: Path, edit: tuple[str, str, str]) -> None:
+    assert caught(designs, tmp_path, edit)
+
+
+@pytest.mark.parametrize("edit", PYTHON, ids=lambda e: f"{e[0]}-{PYTHON.index(e)}")
+def test_mutants_of_lowering_and_golden_are_caught(tmp_path: Path, edit: tuple[str, str, str]) -> None:
+    name, old, new = edit
+    shutil.copytree(ROOT / "bnnhw", tmp_path / "bnnhw", ignore=shutil.ignore_patterns("zoo", "__pycache__"))
+    file = tmp_path / "bnnhw" / name
+    assert old in file.read_text(), f"{name} does not hold {old!r}"
+    file.write_text(file.read_text().replace(old, new))
+    program = (
+        "import sys, numpy, pytest; sys.path[:0] = sys.argv[1:]; from unit import test_random_networks as networks, test_traps as traps; "
+        "traps.test_trap_18_constant_channels_go_and_their_constant_stays(numpy.random.default_rng(1), pytest.MonkeyPatch()); [networks.check(s) for s in range(400)]"
+    )
+    paths = [str(tmp_path), str(ROOT / "tests")]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, *paths], capture_output=True, text=True, check=False, cwd=tmp_path, env=dict(os.environ)
+    )
+    assert done.returncode != 0

@@ -1,0 +1,54 @@
+"""RTL equals golden on random networks with random foldings, many networks to a build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bnnhw.golden import run
+from bnnhw.ir.pipeline import pipeline
+from bnnhw.lower import lower
+from bnnhw.verify.ladder import first_difference
+from bnnhw.verify.rtl import Simulation
+from support.random_nets import random_case, random_design
+
+CHUNK = 25
+FRAMES = 6
+SETTLED = 3
+"""Frames after which a pipeline without stalls has its steady interval."""
+LONGEST = 60_000
+"""Cycles a frame; slower draws are folded less."""
+
+
+def check(seeds: range, folder: Path) -> None:
+    """Simulate the networks of `seeds` side by side and compare every layer of every frame."""
+    designs, frames = [], []
+    for seed in seeds:
+        case = random_case(seed, f"net{seed}", FRAMES)
+        net = lower(case.trained).network
+        draws = (random_design(net, n) for n in range(seed, seed + 10_000_000, 1_000_003))
+        designs.append((net, next(x for x in draws if pipeline(net, x).interval < LONGEST)))
+        frames.append(case.frames)
+    simulation = Simulation(designs, folder, optimise=0)
+    for stalls in ("none", "random", "sink"):
+        for (net, design), x, seen in zip(designs, frames, simulation.run(frames, stalls=stalls, seed=seeds.start + 1, taps=True), strict=True):
+            want = run(net, x, trace=True)
+            for layer in net.layers:
+                assert first_difference("rtl", layer.name, want.layers[layer.name], seen.layers[layer.name]) is None, f"{net}\n{design}"
+            assert first_difference("rtl", "output", want.outputs, seen.outputs) is None, f"{net}\n{design}"
+            assert len(seen.frame_ends) == FRAMES and not seen.bad_protocol and not seen.err_frame and seen.whole_input
+            if stalls == "none":
+                predicted = pipeline(net, design).interval
+                assert set(seen.intervals[SETTLED:]) == {predicted}, f"{seen.intervals}\n{net}\n{design}"
+
+
+@pytest.mark.parametrize("start", range(0, 200, CHUNK))
+def test_random_networks(start: int, tmp_path: Path) -> None:
+    check(range(start, start + CHUNK), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", range(200, 2200, CHUNK))
+def test_many_random_networks(start: int, tmp_path: Path) -> None:
+    check(range(start, start + CHUNK), tmp_path)

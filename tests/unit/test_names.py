@@ -1,0 +1,57 @@
+"""Any names become legal, unique identifiers."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bnnhw.emit.names import MAX_LENGTH, RESERVED, identifiers
+
+NASTY = [
+    "always",
+    "Always",
+    "../../etc/passwd",
+    'a"b',
+    "a'b",
+    "x[3]",
+    "$display",
+    "new\nline",
+    "größe",
+    "名前",
+    "9lives",
+    "_",
+    "__",
+    "",
+    "a" * 10_000,
+    "a" * 10_001,
+    "a b",
+    "a_b",
+    "A_B",
+]
+
+
+def legal(found: dict[str, str]) -> None:
+    for identifier in found.values():
+        assert re.fullmatch(r"[a-z](?:_?[a-z0-9])*", identifier) and len(identifier) <= MAX_LENGTH
+        assert identifier not in RESERVED
+    assert len(set(found.values())) == len(found)
+
+
+@given(st.lists(st.text() | st.sampled_from(NASTY), unique=True, max_size=30))
+def test_identifiers_are_legal_and_distinct(names: list[str]) -> None:
+    found = identifiers(names)
+    assert list(found) == names
+    legal(found)
+
+
+def test_nasty_names() -> None:
+    found = identifiers(NASTY)
+    legal(found)
+    assert found["../../etc/passwd"] == "etc_passwd"
+    assert found["x[3]"] == "x_3"
+
+
+def test_plain_names_stay() -> None:
+    assert identifiers(["conv1", "fc_2"]) == {"conv1": "conv1", "fc_2": "fc_2"}

@@ -1,0 +1,130 @@
+"""Folding for a rate, design files, and the equality of files that a design regenerates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bnnhw import frontend
+from bnnhw.emit import emit_verilog
+from bnnhw.emit.memories import weight_words
+from bnnhw.ir import design as d
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.integer import MatVec, Network
+from bnnhw.ir.layout import pack, unpack
+from bnnhw.ir.pipeline import Stream, pipeline
+from bnnhw.ir.store import network_bytes, read_network
+from bnnhw.lower import lower
+from bnnhw.schedule import complete, fold_for_interval, fully_folded, read_design, write_design
+from support.published import CNV_FOLDING, LFC_FOLDING, cnv, design_data, lfc
+from support.random_nets import random_case, random_design
+
+
+def product(design: d.Design) -> int:
+    """PE * SIMD of all layers."""
+    return sum(f.pe * f.simd for f in design.layers)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Network:
+    return lower(frontend.load("digits_cnn")).network
+
+
+def test_cnv_at_the_published_folding(models_folder: Path) -> None:
+    net = cnv(models_folder)
+    published = complete(net, design_data(net, CNV_FOLDING), "published")
+    assert pipeline(net, published).interval <= 32_768
+    ours = fold_for_interval(net, 32_768, 100.0)
+    assert pipeline(net, ours).interval <= 32_768
+    assert product(ours) <= product(published)
+
+
+def test_lfc_at_the_published_folding(models_folder: Path) -> None:
+    net = lfc(models_folder)
+    assert pipeline(net, complete(net, design_data(net, LFC_FOLDING), "published")).interval == 512
+
+
+def test_binarynet_at_the_published_rate() -> None:
+    net = lower(frontend.load("bnn_cifar10")).network
+    assert pipeline(net, fold_for_interval(net, int(143e6 / 168), 143.0)).interval <= 851_190
+
+
+@pytest.mark.parametrize("interval", [600, 1000, 5000, 50_000, 1_000_000])
+def test_a_reachable_interval_is_reached(digits: Network, interval: int) -> None:
+    assert pipeline(digits, fold_for_interval(digits, interval, 100.0)).interval <= interval
+
+
+def test_an_unreachable_interval_names_the_limit(digits: Network) -> None:
+    with pytest.raises(BnnhwError, match=r"an interval of 10 cycles cannot be reached, the best is 576 cycles .* limited by 'conv1_window'"):
+        fold_for_interval(digits, 10, 100.0)
+
+
+def test_fully_folded_is_one_by_one(digits: Network) -> None:
+    design = fully_folded(digits, 100.0)
+    assert all((f.pe, f.simd) == (1, 1) for f in design.layers)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_design_files_and_networks_survive_a_round_trip(seed: int, tmp_path: Path) -> None:
+    net = lower(random_case(seed, f"net {seed}: 'x'").trained).network
+    design = random_design(net, seed)
+    text = write_design(net, design)
+    assert read_design(net, text, "file") == design
+    (tmp_path / "n.npz").write_bytes(network_bytes(net))
+    again = read_network(tmp_path / "n.npz")
+    assert network_bytes(again) == network_bytes(net)
+    assert emit_verilog(again, design) == emit_verilog(net, design)
+
+
+def test_every_weight_is_in_the_memory_once(rng: np.random.Generator) -> None:
+    for seed in range(30):
+        net = lower(random_case(seed).trained).network
+        for layer in net.layers:
+            if isinstance(layer, MatVec):
+                f = random_design(net, seed)[layer.name]
+                words = weight_words(layer, f).reshape(layer.window.groups, d.row_folds(layer, f), d.input_folds(layer, f), f.pe, f.simd)
+                rows = words.transpose(0, 1, 3, 2, 4).reshape(layer.window.groups, -1, words.shape[2] * f.simd)
+                kept = rows[:, : layer.weights.outputs // layer.window.groups, : layer.window.fan_in]
+                assert (kept.reshape(-1, layer.window.fan_in) == layer.weights.bits[0]).all()
+                assert rows.sum() == layer.weights.bits.sum() + rows.size - layer.weights.bits.size
+
+
+@pytest.mark.parametrize(
+    "stream", [Stream(12, 4, 3), Stream(10, 5, 2, 3), Stream(7, 7, 7, 1, 8), Stream(130, 65, 64), Stream(6, 2, 5, 2, 4)], ids=str
+)
+def test_the_layout_packs_and_unpacks(stream: Stream, rng: np.random.Generator) -> None:
+    codes = rng.integers(0, 1 << (stream.planes * stream.elem_bits), (3, stream.elements))
+    raw = pack(stream, codes)
+    assert raw.shape == (3, stream.beats, (stream.width + 7) // 8)
+    assert (unpack(stream, raw) == codes).all()
+
+
+def test_the_layout_is_plane_major_with_element_0_low() -> None:
+    raw = pack(Stream(4, 4, 4, 2), np.array([[1, 0, 3, 2]]))
+    assert raw.ravel().tolist() == [0b1100_0101]
+
+
+FOLDINGS = {
+    "pe beyond the rows": ({"conv1": {"pe": 65, "simd": 1}}, "layer 'conv1': pe 65 cannot be; give 1 to 64"),
+    "simd beyond the inputs": ({"conv1": {"pe": 1, "simd": 19}}, "layer 'conv1': simd 19 cannot be; give 1 to 18"),
+    "lanes that do not divide": ({"conv2": {"pe": 1, "simd": 1, "lanes": 5}}, "layer 'conv2': lanes 5 do not divide 32 channels; give a divisor"),
+    "buffer too small": ({"conv2": {"pe": 1, "simd": 32, "lanes": 32, "buffer": 16}}, "buffer 16 must be a power of two of at least 24 words"),
+    "buffer no power": ({"conv2": {"pe": 1, "simd": 32, "lanes": 32, "buffer": 33}}, "buffer 33 must be a power of two"),
+    "lanes without window": ({"fc1": {"pe": 1, "simd": 1, "lanes": 1}}, "layer 'fc1': lanes and buffer belong to a sliding window"),
+    "no such layer": ({"fc9": {"pe": 1}}, "network 'digits_cnn' has no layer 'fc9'; its layers are conv1, conv2, maxpool4, fc1, fc2"),
+    "zero pe": ({"fc1": {"pe": 0}}, "layers.fc1.pe: Input should be greater than or equal to 1"),
+    "unknown key": ({"fc1": {"pe": 1, "speed": 9}}, "layers.fc1.speed: Extra inputs are not permitted"),
+    "fifo of one": ({"fc1": {"fifo": 1}}, "layer 'fc1': fifo 1 cannot be; give 2 to 1048576"),
+}
+
+
+@pytest.mark.parametrize("case", FOLDINGS)
+def test_foldings_that_cannot_exist(digits: Network, case: str) -> None:
+    layers, message = FOLDINGS[case]
+    data = {n: {} for n in ("conv1", "conv2", "fc1", "fc2")} | layers
+    with pytest.raises(BnnhwError) as e:
+        complete(digits, {"bnnhw_design": 1, "network": "digits_cnn", "layers": data}, "d.yaml")
+    assert message in str(e.value)
+    assert "\n" not in str(e.value)
