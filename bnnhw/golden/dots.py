@@ -11,8 +11,8 @@ from bnnhw.golden.windows import pad, taps
 from bnnhw.ir.encoding import U8, Alphabet
 from bnnhw.ir.integer import MatVec
 
-BLOCK = 1 << 16
-"""Partial sums held at once by the popcount loop, so that they stay in cache."""
+BLOCK, RUN = 1 << 16, 1 << 12
+"""Partial sums held at once by the popcount loop, so that they stay in cache, and the longest run of them."""
 
 
 def dot_products(layer: MatVec, x: U8) -> NDArray[np.integer]:
@@ -45,24 +45,34 @@ def _packed_weights(layer: MatVec) -> NDArray[np.uint64]:
 
 
 def _popcount(layer: MatVec, x: U8) -> NDArray[np.int32]:
-    """K - 2 * popcount(xor), block by block."""
+    """K - 2 * popcount(xor)."""
     w, weights = layer.window, _packed_weights(layer)
-    outputs = weights.shape[1]
     columns = np.concatenate(taps(_pack(pad(x, w)), w), axis=-1).reshape(-1, len(weights))
-    out = np.empty((len(columns), outputs), np.int32)
-    rows = max(1, BLOCK // outputs)
-    differ = np.empty((rows, outputs), np.uint64)
-    counts = np.empty((rows, outputs), np.uint8)
-    for start in range(0, len(columns), rows):
-        block = np.ascontiguousarray(columns[start : start + rows].T)[:, :, None]
-        size = block.shape[1]
-        total = np.zeros((size, outputs), np.uint16 if w.fan_in < 1 << 16 else np.uint32)
-        for j in range(len(weights)):
-            np.bitwise_xor(block[j], weights[j], out=differ[:size])
-            np.bitwise_count(differ[:size], out=counts[:size])
-            total += counts[:size]
-        np.subtract(w.fan_in, np.multiply(total, 2, dtype=np.int32), out=out[start : start + size])
-    return out.reshape(len(x), w.out_rows, w.out_columns, outputs)
+    differing = _differing(np.ascontiguousarray(columns.T), weights)
+    dot = np.subtract(w.fan_in, np.multiply(differing, 2, dtype=np.int32))
+    return dot.reshape(len(x), w.out_rows, w.out_columns, layer.weights.outputs)
+
+
+def _differing(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.unsignedinteger]:
+    """[M, N] bits in which columns of `a` [words, M] and of `b` [words, N] differ; the longer side runs innermost."""
+    if a.shape[1] > b.shape[1]:
+        return _differing(b, a).T
+    m, n = a.shape[1], b.shape[1]
+    found = np.empty((m, n), np.uint16 if len(a) < 1 << 10 else np.uint32)
+    wide = min(n, RUN)
+    high = max(1, BLOCK // max(wide, 1))
+    differ, counts = np.empty((high, wide), np.uint64), np.empty((high, wide), np.uint8)
+    for left in range(0, n, RUN):
+        for top in range(0, m, high):
+            total = found[top : top + high, left : left + RUN]
+            rows, columns = total.shape
+            d, c = differ[:rows, :columns], counts[:rows, :columns]
+            total[...] = 0
+            for j in range(len(a)):
+                np.bitwise_xor(a[j, top : top + rows, None], b[j, left : left + columns], out=d)
+                np.bitwise_count(d, out=c)
+                np.add(total, c, out=total)
+    return found
 
 
 @lru_cache(maxsize=256)

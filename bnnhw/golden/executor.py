@@ -15,7 +15,8 @@ from bnnhw.golden.windows import pad, taps
 from bnnhw.ir.encoding import I64, U8
 from bnnhw.ir.integer import MatVec, Network, Pool, Sums, Thresholds
 
-FRAMES_PER_TASK = 4
+FRAMES_PER_TASK = 16
+"""At most: enough that NumPy's calls are long, few enough that every core has work."""
 
 
 @dataclass
@@ -36,7 +37,8 @@ def run(net: Network, frames: NDArray[np.integer], *, trace: bool = False, progr
     `trace` keeps every layer's output; `progress` is called with the number of frames each task finished.
     """
     levels = net.port.levels(frames).transpose(0, 2, 3, 1)
-    chunks = [levels[i : i + FRAMES_PER_TASK] for i in range(0, max(1, len(levels)), FRAMES_PER_TASK)]
+    size = max(1, min(FRAMES_PER_TASK, -(-len(levels) // (os.cpu_count() or 1))))
+    chunks = [levels[i : i + size] for i in range(0, max(1, len(levels)), size)]
 
     def work(chunk: U8) -> dict[str, NDArray[np.integer]]:
         kept: dict[str, NDArray[np.integer]] = {}
