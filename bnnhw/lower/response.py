@@ -148,7 +148,7 @@ def response(trained: TrainedNetwork, block: Block, stream: Source, window: Wind
 
     def value(total: I64) -> NDArray[np.floating]:
         sums = product(total)
-        return sums if block.norm is None else sums.astype(kind) * a + b
+        return sums if block.norm is None else sums * a.astype(np.float64) + b.astype(np.float64)
 
     return Response(
         name, value, alpha / unit * a, bias * a + b, offset, a < 0, reach, _fires(vector, block), _code(block), exact, window.fan_in
@@ -178,12 +178,32 @@ def _code(block: Block) -> Encoding | None:
 
 
 def _normalisation(vector: Callable[..., F64], norm: BatchNorm, kind: type[np.floating]) -> tuple[NDArray, NDArray]:
-    """Factor and addend [O] of a batch norm, each operation rounded to `kind` in PyTorch's order."""
+    """Factor and addend [O] of a batch norm, rounded to `kind` as PyTorch's CPU kernel rounds them.
+
+    The kernel evaluates `x * factor + addend` with one rounding, which keeps the sign of the exact
+    value; float64 gives the same sign, as the product of two float32 numbers is exact in it.
+    """
     gamma, beta, mean, var = (vector(p, norm).astype(kind) for p in ("weight", "bias", "running_mean", "running_var"))
     if (var < 0).any():
         raise BnnhwError(f"layer {norm.name!r}: running_var has a negative value; a variance is at least 0")
     deviation = np.sqrt(var + kind(norm.eps))
     if not (deviation > 0).all():
         raise BnnhwError(f"layer {norm.name!r}: variance and eps are both 0; set eps as in training")
-    factor = gamma / deviation
-    return factor, beta - mean * factor
+    factor = kind(1) / deviation * gamma
+    if kind is np.float64:
+        return factor, beta - mean * factor
+    return factor, fused_multiply_add(-mean, factor, beta)
+
+
+def fused_multiply_add(x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]) -> NDArray[np.float32]:
+    """x * y + z rounded once to float32.
+
+    The float64 sum is rounded to odd, so that rounding it again to float32 gives what one rounding would.
+    """
+    product, addend = x.astype(np.float64) * y.astype(np.float64), z.astype(np.float64)
+    total = product + addend
+    back = total - product
+    error = (product - (total - back)) + (addend - back)
+    even = total.view(np.int64) % 2 == 0
+    odd = np.where((error != 0) & even, np.nextafter(total, np.copysign(np.inf, error)), total)
+    return odd.astype(np.float32)

@@ -1,7 +1,7 @@
 """Binarized layers whose evaluation is exact on integers.
 
 In evaluation every tensor up to the batch norm holds integers below 2**24, so float32 sums are exact
-in any order, and the batch norm is two separate float32 operations that NumPy repeats bit for bit.
+in any order; the batch norm is PyTorch's own, whose float32 operations lowering repeats bit for bit.
 """
 
 from __future__ import annotations
@@ -69,19 +69,3 @@ class BinaryLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         dtype = self.compute if self.training else torch.float32
         return F.linear(x.flatten(1).to(dtype), _SignSTE.apply(self.weight, 1).to(dtype))
-
-
-class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm over channels; in evaluation `x * a + b` with a, b in float32, each operation rounded once."""
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        if input.dim() not in (2, 4):
-            raise ValueError(f"batch norm takes 2 or 4 dimensions, not {input.dim()}")
-
-    def forward(self, input: Tensor) -> Tensor:
-        if self.training:
-            return super().forward(input)
-        a = self.weight / torch.sqrt(self.running_var + self.eps)
-        b = self.bias - self.running_mean * a
-        shape = (1, -1) + (1,) * (input.dim() - 2)
-        return input.float() * a.view(shape) + b.view(shape)

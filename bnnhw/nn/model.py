@@ -9,7 +9,7 @@ from torch import nn
 
 from bnnhw.ir import topology as t
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.nn.layers import BatchNorm, BinaryConv2d, BinaryLinear, Sign
+from bnnhw.nn.layers import BinaryConv2d, BinaryLinear, Sign
 
 
 def build(net: t.Topology) -> nn.Sequential:
@@ -19,14 +19,16 @@ def build(net: t.Topology) -> nn.Sequential:
     """
     compute = torch.bfloat16 if net.train and net.train.bfloat16 else torch.float32
     modules = OrderedDict[str, nn.Module]()
+    flat = False
     for layer, shape in zip(net.layers, net.shapes(), strict=False):
+        flat = flat or isinstance(layer, t.Dense | t.Flatten)
         if "." in layer.name:
             raise BnnhwError(f"layer {layer.name!r}: a trained layer's name has no dot; rename it")
-        modules[layer.name] = _module(layer, shape, compute)
+        modules[layer.name] = _module(layer, shape, flat, compute)
     return nn.Sequential(modules)
 
 
-def _module(layer: t.LayerSpec, shape: t.Shape, compute: torch.dtype) -> nn.Module:
+def _module(layer: t.LayerSpec, shape: t.Shape, flat: bool, compute: torch.dtype) -> nn.Module:
     channels = shape[0]
     match layer:
         case t.Conv():
@@ -37,7 +39,7 @@ def _module(layer: t.LayerSpec, shape: t.Shape, compute: torch.dtype) -> nn.Modu
         case t.Dense():
             return BinaryLinear(channels * shape[1] * shape[2], layer.out, compute)
         case t.BatchNorm():
-            return BatchNorm(channels, eps=layer.eps)
+            return nn.BatchNorm1d(channels, eps=layer.eps) if flat else nn.BatchNorm2d(channels, eps=layer.eps)
         case t.SignActivation():
             return Sign(layer.zero_to)
         case t.MaxPool():

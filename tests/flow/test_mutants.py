@@ -49,7 +49,7 @@ RTL = [
 PYTHON = [
     ("lower/response.py", "lambda y: y >= 0", "lambda y: y > 0"),
     ("lower/response.py", "a < 0, reach", "a > 0, reach"),
-    ("lower/response.py", "factor = gamma / deviation", "factor = gamma * deviation"),
+    ("lower/response.py", "kind(1) / deviation * gamma", "deviation * gamma"),
     ("lower/pipeline.py", "act.falling ^ inverted, -1, 1", "act.falling, -1, 1"),
     ("lower/pipeline.py", "row_sign.astype(np.int8)[:, None] * columns", "row_sign.astype(np.int8)[:, None]"),
     ("lower/pipeline.py", "np.clip(first + extra", "np.clip(first - extra"),

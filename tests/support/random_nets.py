@@ -174,8 +174,10 @@ def evaluate(case: Case) -> tuple[NDArray[np.float64], float]:
         elif layer.type == "batchnorm":
             kind = np.float32 if exact else np.float64
             g, b, m, v = (t[f"{name}.{k}"].astype(kind)[:, None, None] for k in ("weight", "bias", "running_mean", "running_var"))
-            a = g / np.sqrt(v + kind(layer.eps))
-            x = (x.astype(kind) * a + (b - m * a)).astype(np.float64)
+            a = kind(1) / np.sqrt(v + kind(layer.eps)) * g
+            wide = np.longdouble  # PyTorch's kernel rounds a product and sum once
+            b = (b.astype(wide) - m.astype(wide) * a.astype(wide)).astype(kind)
+            x = (x.astype(wide) * a.astype(wide) + b.astype(wide)).astype(kind).astype(np.float64)
         elif layer.type == "sign":
             if not exact:
                 closest = min(closest, _nearest(x))
