@@ -1,10 +1,11 @@
 // Guards the input: every frame leaves with exactly N_BEATS beats, whatever came.
 // A frame that ends early is filled up with zeros, one that goes on is cut; either, or a wrong
-// tkeep, sets err, which stays until reset.
+// tkeep, sets err, which stays until reset. Bits behind the frame's end become 0, as in every stream.
 `default_nettype none
 module bnn_frame #(
     parameter DATA_W = 8,  // bits of a beat, a multiple of 8
     parameter N_BEATS = 2,  // beats of a frame
+    parameter TAIL_W = 8,  // bits of the last beat that belong to the frame, 1 .. DATA_W
     parameter [DATA_W/8-1:0] KEEP = 1,  // tkeep of a full frame's last beat
     parameter BEAT_W = 1  // bits of an index of beats
 ) (
@@ -28,7 +29,8 @@ module bnn_frame #(
   wire take = s_tvalid && s_tready;
   assign s_tready = !rst && (drop_q || (!fill_q && m_ready));
   assign m_valid = fill_q || (s_tvalid && !drop_q);
-  assign m_data = fill_q ? {DATA_W{1'b0}} : s_tdata;
+  wire [DATA_W-1:0] wanted = last ? {DATA_W{1'b1}} >> (DATA_W - TAIL_W) : {DATA_W{1'b1}};
+  assign m_data = fill_q ? {DATA_W{1'b0}} : s_tdata & wanted;
   always @(posedge clk) begin
     if (m_valid && m_ready) begin
       beat_q <= last ? {BEAT_W{1'b0}} : beat_q + 1'b1;

@@ -14,8 +14,8 @@ from sim.streams import MODES, Port, Traffic, check_reset, check_stalls, for_cor
 
 AXI = ("tdata", "tkeep", "tlast")
 CORNERS = {
-    f"beats_{n}_bytes_{size}": Corner({"DATA_W": 8 * size, "N_BEATS": n, "KEEP": (1 << tail) - 1, "BEAT_W": index_bits(n)})
-    for n, size, tail in ((1, 1, 1), (1, 4, 2), (2, 1, 1), (3, 2, 1), (5, 16, 16), (7, 8, 3), (8, 3, 3), (9, 5, 1), (16, 9, 7))
+    f"beats_{n}_bytes_{size}": Corner({"DATA_W": 8 * size, "N_BEATS": n, "TAIL_W": bits, "KEEP": (1 << -(-bits // 8)) - 1, "BEAT_W": index_bits(n)})
+    for n, size, bits in ((1, 1, 1), (1, 4, 15), (2, 1, 8), (3, 2, 3), (5, 16, 128), (7, 8, 24), (8, 3, 24), (9, 5, 7), (16, 9, 56))
 }
 
 
@@ -27,16 +27,18 @@ def frame(corner: str, rng: random.Random, beats: int | None = None) -> list[tup
     return [(rng.getrandbits(8 * size), c["KEEP"] if i == count - 1 else (1 << size) - 1, int(i == count - 1)) for i in range(count)]
 
 
-def data(beats: Sequence[tuple[int, ...]], count: int) -> list[int]:
-    """What leaves: cut or filled up with zeros to `count` beats."""
-    return ([b[0] for b in beats] + [0] * count)[:count]
+def data(corner: str, beats: Sequence[tuple[int, ...]], frames: int = 1) -> list[int]:
+    """What leaves: cut or filled up with zeros to whole frames, and zeros behind each frame's end."""
+    n, tail = CORNERS[corner]["N_BEATS"], (1 << CORNERS[corner]["TAIL_W"]) - 1
+    whole = ([b[0] for b in beats] + [0] * n)[: frames * n]
+    return [x & tail if i % n == n - 1 else x for i, x in enumerate(whole)]
 
 
 def traffic(name: str, rng: random.Random) -> Traffic:
     """Five correct frames."""
     n = CORNERS[name]["N_BEATS"]
     frames = [frame(name, rng) for _ in range(5)]
-    return Traffic([b for f in frames for b in f], [x for f in frames for x in data(f, n)], (n, n), ports={"s": AXI})
+    return Traffic([b for f in frames for b in f], [x for f in frames for x in data(name, f)], (n, n), ports={"s": AXI})
 
 
 @cocotb.test()
@@ -70,9 +72,9 @@ async def mends_and_reports(dut: Any, mode: str) -> None:
             await port.reset()
             assert err.value == 0, f"{corner}: err after reset"
             before, after = frame(corner, rng), [*frame(corner, rng), *frame(corner, rng)]
-            await port.exchange(mode, before, data(before, n), rng)
+            await port.exchange(mode, before, data(corner, before), rng)
             assert err.value == 0, f"{corner}: err after a correct frame"
-            await port.exchange(mode, [*wrong, *after], [*data(wrong, n), *data(after, 2 * n)], rng)
+            await port.exchange(mode, [*wrong, *after], [*data(corner, wrong), *data(corner, after, 2)], rng)
             assert err.value == int(fault != "none"), f"{corner}: err is {err.value} after the fault: {fault}"
 
     await for_corners(dut, CORNERS, job)

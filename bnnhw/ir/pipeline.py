@@ -116,6 +116,8 @@ def _edge(module: str, name: str, s: Stream) -> Instance:
     tail = s.elements - (s.beats - 1) * s.lanes
     keep = (1 << ceil(tail * s.elem_bits / 8)) - 1
     parameters: dict[str, int | str] = {"DATA_W": s.width, "N_BEATS": s.beats, "KEEP": keep, "BEAT_W": index_bits(s.beats)}
+    if module == "bnn_frame":
+        parameters["TAIL_W"] = tail * s.elem_bits
     return Instance(module, name, PORT, parameters, s, s, s.beats)
 
 

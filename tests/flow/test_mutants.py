@@ -37,7 +37,7 @@ RTL = [
     ("bnn_window", "occupied < RING", "1'b1"),
     ("bnn_replay", "if (release_vector) half_q <= !half_q;", ""),
     ("bnn_replay", "{1'b0, word_q} < held_q", "1'b1"),
-    ("bnn_gearbox", "last ? {IN_W - TAIL_W{1'b0}} : whole[IN_W-1:TAIL_W]", "whole[IN_W-1:TAIL_W]"),
+    ("bnn_frame", "s_tdata & wanted", "s_tdata"),
     ("bnn_gearbox", "last ? FILL_LAST : FILL_IN", "FILL_IN"),
     ("bnn_gearbox", "pop ? held_q >> OUT_W : held_q", "held_q >> OUT_W"),
     ("bnn_fifo", "assign s_ready = count_q != FULL;", "assign s_ready = 1'b1;"),
