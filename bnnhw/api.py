@@ -188,7 +188,7 @@ def verify(
     elif str(data) in datasets.NAMES:
         test = datasets.load_split(str(data), "test")
         check_count(frames, len(test.x), f"data set {data}")
-        chosen = Frames(test.x[:frames], test.y[:frames].astype(np.int64), f"{frames} test images of {data}")
+        chosen = Frames(test.x[:frames], test.y[:frames].astype(np.int64), f"test images of {data}")
     else:
         chosen = file_frames(Path(data), frames)
     return climb(net, generated.design, generated.folder, expected, chosen, level, stalls, seed, progress)

@@ -142,7 +142,7 @@ def _print_layers(report: dict[str, Any]) -> None:
 def _print_report(report: Report) -> None:
     for rung in report.rungs:
         verdict = "equal" if rung.passed else "DIFFERENT"
-        out.print(f"{rung.name:>9}: {verdict} to golden, {rung.frames} frames ({rung.source})")
+        out.print(f"{rung.name:>9}: {verdict} to golden, {rung.frames} frame{'' if rung.frames == 1 else 's'} ({rung.source})")
         if rung.difference:
             out.print(f"           {rung.difference}")
         for problem in rung.problems:

@@ -35,8 +35,8 @@ def seeded_frames(port: InputPort, expected: Expected | None, count: int, seed: 
     """The network's own saved frames as far as they reach, else random ones."""
     check_count(count, None, "")
     if expected is not None and count <= len(expected.frames):
-        return Frames(expected.frames[:count], None, f"{count} of the network's saved frames, which were drawn at random from a seed")
-    return Frames(random_frames(port, count, seed), None, f"{count} random frames from seed {seed}")
+        return Frames(expected.frames[:count], None, "of the network's saved ones, drawn at random from a seed")
+    return Frames(random_frames(port, count, seed), None, f"random, seed {seed}")
 
 
 def random_frames(port: InputPort, count: int, seed: int) -> NDArray[np.integer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ SEEDS = range(900, 912)
 
 def tool(*names: str) -> str:
     """The first of the programs that is on the path; without any the test skips, in CI it fails."""
-    found = next((p for p in map(shutil.which, names) if p), None)
+    places = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    found = next((p for p in (shutil.which(n, path=places) for n in names) if p), None)
     if found is None:
         assert os.environ.get("CI") != "true", f"{names[0]} is missing"
         pytest.skip(f"{names[0]} is not installed")
