@@ -19,13 +19,13 @@ from bnnhw import frontend, schedule
 from bnnhw.emit import emit_verilog, naming
 from bnnhw.ir.design import Design
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.expected import read_expected
 from bnnhw.ir.integer import Network
 from bnnhw.ir.pipeline import Pipeline, pipeline
 from bnnhw.ir.store import network_bytes, read_network
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import Lowered, lower
 from bnnhw.report.layers import layer_rows
-from bnnhw.verify.expected import read_expected
 from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
 from bnnhw.verify.ladder import Progress, Report, climb
 
@@ -57,15 +57,11 @@ def choose_design(
     if design is not None:
         if clock_mhz is not None:
             raise BnnhwError("folding: --clock belongs into the design file when --design is given; remove one")
-        try:
-            text = design.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as e:
-            raise BnnhwError(f"{design}: cannot be read ({getattr(e, 'strerror', None) or 'not UTF-8'}); give a design file") from None
-        return schedule.read_design(net, text, str(design))
+        return schedule.read_design(net, design)
     if fully_folded:
         return schedule.fully_folded(net, clock)
     wanted = DEFAULT_FPS if fps is None else fps
-    if not wanted > 0:
+    if not 1e-6 <= wanted < float("inf"):
         raise BnnhwError(f"folding: {wanted:g} frames a second cannot be; give a positive rate")
     if clock * 1e6 < wanted:
         raise BnnhwError(f"folding: {wanted:g} frames a second cannot be reached at {clock:g} MHz, one a cycle is most; lower --fps or raise --clock")
@@ -99,6 +95,7 @@ def generate(
     files["design.yaml"] = schedule.write_design(lowered.network, chosen)
     files["report.json"] = json.dumps(_report(lowered, chosen, chain), indent=1) + "\n"
     if expected is not None:
+        read_expected(expected)
         files["expected.npz"] = expected.read_bytes()
     _write(folder, files)
     return Generated(lowered.network, chosen, chain, lowered, folder)
@@ -157,7 +154,7 @@ def open_generated(folder: str | Path) -> Generated:
         if not (path / name).is_file():
             raise BnnhwError(f"{str(path)!r}: no {name} in it; give a folder that bnnhw generate wrote")
     net = read_network(path / "network.npz")
-    design = schedule.read_design(net, (path / "design.yaml").read_text(), str(path / "design.yaml"))
+    design = schedule.read_design(net, path / "design.yaml")
     return Generated(net, design, pipeline(net, design), None, path)
 
 
@@ -177,6 +174,8 @@ def verify(
     `mnist`, `cifar10`) for its test images; without it, the network's saved frames, else random ones from `seed`.
     Errors: BnnhwError; ToolError where a simulator is missing or fails. Differences are in the report.
     """
+    if seed < 0:
+        raise BnnhwError(f"verify: seed {seed} cannot be; give 0 or more")
     generated = open_generated(folder)
     net, file = generated.network, Path(folder) / "expected.npz"
     expected = read_expected(file) if file.is_file() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,8 +21,8 @@ from bnnhw.verify.ladder import Report
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 TABLE_WIDTH = 120  # where the output is no terminal
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else TABLE_WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else TABLE_WIDTH)
+err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 Net = Annotated[str, typer.Option("--net", help="YAML file, or the name of a network of the zoo.")]
 Weights = Annotated[Path | None, typer.Option(help="Weights file in place of the one that the YAML names.")]
@@ -161,10 +162,19 @@ def main() -> None:
     try:
         app()
     except (BnnhwError, ToolError) as e:
-        err.print(f"bnnhw: {e}", markup=False)
+        err.print(f"bnnhw: {e}")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as e:
+        err.print(f"bnnhw: {str(e.filename)[:300]}: {e.strerror}; choose another path")
+        sys.exit(2)
     except MemoryError:
         err.print("bnnhw: out of memory; use a smaller network or a machine with more")
+        sys.exit(2)
+    except Exception as e:  # whatever it is, a user gets one line
+        if os.environ.get("BNNHW_DEBUG"):
+            raise
+        reason = " ".join(str(e).split())[:200]
+        err.print(f"bnnhw: unexpected {type(e).__name__} ({reason}); a fault of bnnhw, BNNHW_DEBUG=1 shows where: please report it")
         sys.exit(2)

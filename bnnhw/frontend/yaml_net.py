@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from bnnhw.frontend.tensors import read_tensors
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.text import read_yaml
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
 
-MAX_YAML_BYTES = 1 << 20
 ZOO = Path(__file__).parents[1] / "zoo"
-
-
-class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-    """Safe YAML without aliases (they can multiply a small file without bound) and without repeated keys."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed; write the value out")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode)]
-        if len(keys) != len(set(keys)):
-            twice = next(k for k in keys if keys.count(k) > 1)
-            raise yaml.YAMLError(f"key {twice[:60]!r} is given twice; keep one")
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> Any:
-    """Plain data of a small YAML file; BnnhwError if it is none."""
-    try:
-        if path.stat().st_size > MAX_YAML_BYTES:
-            raise BnnhwError(f"{path}: larger than {MAX_YAML_BYTES} bytes; a description is small, weights go into their own file")
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError) as e:
-        raise BnnhwError(f"{path}: cannot be read ({getattr(e, 'strerror', None) or e}); give a readable UTF-8 file") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as e:
-        mark = getattr(e, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise BnnhwError(f"{path}: no valid YAML{where}: {getattr(e, 'problem', None) or e or 'nested too deeply'}") from None
 
 
 def zoo_names() -> list[str]:
@@ -76,9 +46,15 @@ def _first_problem(e: ValidationError) -> str:
     """One line for the first of pydantic's findings, with the place as the user wrote it."""
     error = e.errors(include_url=False)[0]
     place = ".".join(str(p) for p in error["loc"])[:200] or "description"
-    given = f" (given: {str(error['input'])[:60]!r})" if error["type"] not in ("missing", "value_error") else ""
+    given = f" (given: {_brief(error['input'])})" if error["type"] not in ("missing", "value_error") else ""
     message = error["msg"].removeprefix("Value error, ")
     return f"{place}: {message}{given}; see docs/network.md"
+
+
+def _brief(value: Any) -> str:
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = 60
+    return short.repr(value)
 
 
 def load(net: str | Path, weights: str | Path | None = None) -> TrainedNetwork:

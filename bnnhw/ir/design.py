@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Layer, MatVec, Network, Pool
@@ -107,9 +107,15 @@ def check(net: Network, design: Design) -> None:
     if design.clock_mhz <= 0:
         raise BnnhwError(f"design: clock {design.clock_mhz} MHz is not positive; give MHz")
     last_bits = 8 if net.layers[-1].code is None else 1
-    for what, lanes, bits in (("input", design.input_lanes, net.x.planes), ("output", design.output_lanes, last_bits)):
-        if lanes < 1 or lanes * bits % 8:
-            raise BnnhwError(f"design: {what} lanes {lanes} of {bits} bits fill no whole bytes; use a multiple of {8 // bits}")
+    ports = (
+        ("input", design.input_lanes, net.x.planes, prod(net.port.shape)),
+        ("output", design.output_lanes, last_bits, prod(net.layers[-1].out_shape)),
+    )
+    for what, lanes, bits, elements in ports:
+        step = 8 // bits
+        most = max(64, -(-elements // step) * step)  # a bus is often wider than a tiny frame
+        if lanes < 1 or lanes % step or lanes > most:
+            raise BnnhwError(f"design: {what} lanes {lanes} of {bits} bits cannot be; give a multiple of {step} up to {most}")
     for layer, f in zip(net.layers, design.layers, strict=True):
         _check_folding(layer, f)
 

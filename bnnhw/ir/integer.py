@@ -179,6 +179,8 @@ class MatVec:
     def __post_init__(self) -> None:
         b, (o, k) = len(self.window.inside), self.weights.values.shape
         per_class = self._per_class
+        if isinstance(self.head, Sums) and self.head.scale.shape != (o,):
+            raise BnnhwError(f"layer {self.name!r}: {self.head.scale.shape} scales for {o} outputs; give one each")
         if k != self.window.fan_in or per_class.shape[1] != o or o % self.window.groups:
             raise BnnhwError(f"layer {self.name!r}: weights {(o, k)} do not fit fan-in {self.window.fan_in} and head {per_class.shape}")
         if per_class.shape[0] not in (1, b):

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from math import ceil, gcd
 
 from bnnhw.ir import design as d
+from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import index_bits, popcount_affine, popcount_form, signed_bits
-from bnnhw.ir.integer import Layer, MatVec, Network, Pool, Window
+from bnnhw.ir.integer import Layer, MatVec, Network, Pool
 
+MAX_LITERAL_BITS = 32_768
+"""What every tool takes."""
 PORT = ""
 """Stands for the layer of instances that serve the input or output port."""
 
@@ -222,12 +225,19 @@ def _head(layer: MatVec, f: d.Folding, s: Stream) -> Instance:
     per_class = layer.border_classes
     words = folds * per_class
     addr = index_bits(words)
-    rows, columns = (w.row_classes, w.column_classes) if per_class > 1 else _no_classes(w)
     parameters: dict[str, int | str] = {
         "PE": f.pe, "SUM_W": s.elem_bits, "N_FOLDS": folds, "N_WORDS": words, "OUT_ROWS": w.out_rows, "OUT_COLS": w.out_columns,
         "ADDR_W": addr, "INDEX_W": index_bits(max(w.out_rows, w.out_columns) + 1), "N_CLASSES": per_class,
-        "ROW_BASE": _table([c * len(columns[1]) * folds for c in rows[0]], addr), "COL_BASE": _table([c * folds for c in columns[0]], addr),
+        
     }  # fmt: skip
+    if per_class > 1:
+        rows, columns = w.row_classes, w.column_classes
+        if max(w.out_rows, w.out_columns) * addr > MAX_LITERAL_BITS:
+            raise BnnhwError(
+                f"layer {layer.name!r}: a padded map of {w.out_rows}x{w.out_columns} is too large for its table of borders; use pad_value -1 or 1"
+            )
+        parameters["ROW_BASE"] = _table([c * len(columns[1]) * folds for c in rows[0]], addr)
+        parameters["COL_BASE"] = _table([c * folds for c in columns[0]], addr)
     if layer.code is not None:
         m = Stream(s.elements, s.vector, s.lanes, layer.code.planes)
         return Instance("bnn_threshold", f"{layer.name}_threshold", layer.name, parameters, s, m, s.beats, "head")
@@ -239,10 +249,6 @@ def _head(layer: MatVec, f: d.Folding, s: Stream) -> Instance:
     return Instance(
         "bnn_affine", f"{layer.name}_affine", layer.name, parameters, s, Stream(s.elements, s.vector, s.lanes, 1, out_bits), s.beats, "head"
     )
-
-
-def _no_classes(w: Window) -> tuple[tuple[tuple[int, ...], list[bool]], tuple[tuple[int, ...], list[bool]]]:
-    return ((0,) * w.out_rows, [True]), ((0,) * w.out_columns, [True])
 
 
 def _table(entries: list[int], bits: int) -> str:

@@ -63,6 +63,11 @@ def read_network(path: Path) -> Network:
             head = json.loads(z["network"].tobytes())
             if head["format"] != FORMAT:
                 raise BnnhwError(f"{path}: has format {head['format']}, this version reads {FORMAT}; generate it again")
+            for name in z.files:
+                if z[name].dtype.kind not in "iu":
+                    raise BnnhwError(f"{path}: {name!r} holds {z[name].dtype}, no whole numbers; generate it again")
+            if head["port"]["raw"] not in ("uint8", "int8", "bipolar") or head["label"] not in ("argmax", "highest_bit"):
+                raise BnnhwError(f"{path}: has an input or label that this version does not know; generate it again")
             layers = tuple(_layer(n, data, z) for n, data in enumerate(head["layers"]))
         port = InputPort(**{**head["port"], "shape": tuple(head["port"]["shape"])})
         classes = tuple(head["classes"]) if head["classes"] else None

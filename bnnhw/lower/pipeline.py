@@ -49,6 +49,8 @@ def lower(trained: TrainedNetwork) -> Lowered:
             "pool after the sign or end with a dense layer"
         )
     top = trained.topology
+    if top.label == "highest_bit" and layers[-1].code is None:
+        raise BnnhwError(f"network {top.name!r}: label highest_bit takes bits, it ends in sums; end with a sign or threshold, or use argmax")
     if top.classes is not None and len(top.classes) != np.prod(shape):
         raise BnnhwError(f"network {top.name!r}: {len(top.classes)} classes are named, it has {np.prod(shape)} outputs; name each once")
     raw = Network(top.name, src.port(top.input), src.code, tuple(layers), top.label, top.classes)

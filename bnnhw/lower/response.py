@@ -136,7 +136,7 @@ def response(trained: TrainedNetwork, block: Block, stream: Source, window: Wind
     bias = vector("bias") if layer.bias else np.zeros(o)
     whole = bool((offset == np.rint(offset)).all() and (bias == np.rint(bias)).all())
     largest = reach + np.abs(offset).max(0) + np.abs(bias)
-    exact = unit == 1 and not layer.alpha and whole and bool((largest < FLOAT32_EXACT).all())
+    exact = stream.exact and not layer.alpha and whole and bool((largest < FLOAT32_EXACT).all())
 
     def product(total: I64) -> F64:
         return alpha / unit * (total + offset) + bias

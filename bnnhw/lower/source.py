@@ -23,6 +23,8 @@ class Source:
     sign: NDArray[np.int8]
     """-1 where the stream carries the inverted bit."""
     pixel_threshold: int | None = None
+    exact: bool = True
+    """Whether the framework's float32 inputs are these integers themselves."""
 
     def port(self, spec: InputSpec) -> InputPort:
         """How raw frames become levels."""
@@ -49,11 +51,11 @@ def source(spec: InputSpec) -> Source:
         case "none":
             return Source(Encoding.uint(8), 1, zero, one)
         case "x/255":
-            return Source(Encoding.uint(8), 255, zero, one)
+            return Source(Encoding.uint(8), 255, zero, one, exact=False)
         case "2p-255":
             return Source(Encoding.centred(8), 1, zero, one)
         case "2x-1":
-            return Source(Encoding.centred(8), 255, zero, one)
+            return Source(Encoding.centred(8), 255, zero, one, exact=False)
         case PixelThreshold(threshold=level):
             return Source(Encoding.bipolar(), 1, zero, one, level)
         case MeanStd(mean=mean, std=std):
@@ -73,4 +75,4 @@ def _mean_std(mean: float | tuple[float, ...], std: float | tuple[float, ...], c
             f"input: std differs between channels ({', '.join(map(str, stds))}), which no threshold behind a binary layer can absorb; "
             "train with one std for all channels"
         )
-    return Source(Encoding.uint(8), 255 * float(stds[0]), np.broadcast_to(255 * means, channels).copy(), np.ones(channels, np.int8))
+    return Source(Encoding.uint(8), 255 * float(stds[0]), np.broadcast_to(255 * means, channels).copy(), np.ones(channels, np.int8), exact=False)

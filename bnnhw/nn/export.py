@@ -12,6 +12,7 @@ import yaml
 from bnnhw import data
 from bnnhw.ir import topology as t
 from bnnhw.ir.encoding import I64
+from bnnhw.ir.expected import Expected, write_expected
 from bnnhw.nn.layers import BinaryConv2d, BinaryLinear
 from bnnhw.nn.model import build
 from bnnhw.nn.train import evaluate, prepare
@@ -20,7 +21,7 @@ FRAMES, FRAME_SEED = 16, 2026
 
 
 def export(net: t.Topology, folder: Path) -> dict[str, Any]:
-    """Write `NAME.yaml`, `NAME.npz` (signs packed) and `NAME_expected.npz` beside `folder/checkpoint.pt`.
+    """Write `network.yaml`, `weights.npz` (signs packed) and `expected.npz` beside `folder/checkpoint.pt`.
 
     Returns the accuracies on the test images, in percent.
     """
@@ -28,16 +29,15 @@ def export(net: t.Topology, folder: Path) -> dict[str, Any]:
     model = build(net)
     model.load_state_dict(state)
     model.eval()
-    np.savez_compressed(folder / f"{net.name}.npz", **_packed(model))  # type: ignore[arg-type]
+    np.savez_compressed(folder / "weights.npz", **_packed(model))  # type: ignore[arg-type]
     frames = np.random.default_rng(FRAME_SEED).integers(0, 256, (FRAMES, *net.input.chw), dtype=np.uint8)
     with torch.no_grad():
         sums = model(prepare(net.input, frames)).flatten(1)
     outputs: I64 = sums.numpy().astype(np.int64)
-    source = np.array(f"PyTorch {torch.__version__.split('+')[0]}")
-    np.savez_compressed(folder / f"{net.name}_expected.npz", frames=frames, outputs=outputs, labels=outputs.argmax(1), source=source)
-    described = net.model_copy(update={"weights": f"{net.name}.npz", "expected": f"{net.name}_expected.npz"})
+    write_expected(folder / "expected.npz", Expected(frames, outputs, outputs.argmax(1), f"PyTorch {torch.__version__.split('+')[0]}"))
+    described = net.model_copy(update={"weights": "weights.npz", "expected": "expected.npz"})
     plain = described.model_dump(mode="json", exclude_unset=True)
-    (folder / f"{net.name}.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
+    (folder / "network.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
     assert net.train is not None
     accuracies = {"test_accuracy": evaluate(model, net.input, data.load_split(net.train.data, "test"))}
     if net.train.data == "cifar10":

@@ -22,9 +22,15 @@ def build(net: t.Topology) -> nn.Sequential:
     flat = False
     for layer, shape in zip(net.layers, net.shapes(), strict=False):
         flat = flat or isinstance(layer, t.Dense | t.Flatten)
-        if "." in layer.name:
-            raise BnnhwError(f"layer {layer.name!r}: a trained layer's name has no dot; rename it")
+        if not layer.name.isidentifier() or hasattr(nn.Module, layer.name):
+            raise BnnhwError(f"layer {layer.name!r}: a trained layer's name must be a plain identifier; rename it")
+        if isinstance(layer, t.Conv | t.Dense) and (layer.bias or layer.alpha or layer.weights != "signs"):
+            raise BnnhwError(f"layer {layer.name!r}: bias, alpha and latent weights are not trained here; remove them")
+        if layer.tensors:
+            raise BnnhwError(f"layer {layer.name!r}: a trained network stores its own names; remove tensors")
         modules[layer.name] = _module(layer, shape, flat, compute)
+    if not isinstance(net.layers[-1], t.Conv | t.Dense):
+        raise BnnhwError(f"layer {net.layers[-1].name!r}: training wants the sums of a conv or dense layer last; remove it")
     return nn.Sequential(modules)
 
 

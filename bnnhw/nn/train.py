@@ -74,6 +74,14 @@ def train(net: t.Topology, out: Path, spec: t.TrainSpec, *, resume: bool = True,
     log_scale = nn.Parameter(torch.tensor(-0.5 * math.log(fan_in)))
     optimiser = torch.optim.Adam([*model.parameters(), log_scale], lr=spec.lr)
     train_split, test_split = data.load(spec.data)
+    if np.prod(train_split.x.shape[1:]) != np.prod(net.input.chw) or not 1 <= spec.batch <= len(train_split.x):
+        raise BnnhwError(
+            f"train: {spec.data} has {len(train_split.x)} images of {train_split.x.shape[1:]}; the input {net.input.shape} or batch {spec.batch} does not fit"
+        )
+    if np.prod(net.shapes()[-1]) <= int(train_split.y.max()):
+        raise BnnhwError(
+            f"train: {spec.data} has {int(train_split.y.max()) + 1} classes, the network {np.prod(net.shapes()[-1])} outputs; add outputs"
+        )
     steps = spec.epochs * (len(train_split.x) // spec.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: min(1.0, (i + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps))))
     first, metrics = 0, {}

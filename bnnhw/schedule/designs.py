@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -10,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import MatVec, Network
+from bnnhw.ir.text import read_yaml
 from bnnhw.schedule.folding import complete_folding, input_lanes, output_lanes, slowest_product
 
+LONG_KEY = 120
 Count = Annotated[int, Field(ge=1, le=1 << 24)]
 
 
@@ -71,25 +74,24 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
     return design
 
 
-def read_design(net: Network, text: str, where: str) -> d.Design:
-    """The design in a file's text; BnnhwError where it does not fit `net`."""
-    try:
-        return complete(net, yaml.safe_load(text), where)
-    except yaml.YAMLError as e:
-        raise BnnhwError(f"{where}: no valid YAML ({str(e).splitlines()[0]}); mend it") from None
+def read_design(net: Network, path: Path) -> d.Design:
+    """The design in a file; BnnhwError where it does not fit `net`."""
+    return complete(net, read_yaml(path), str(path))
 
 
 def write_design(net: Network, design: d.Design) -> str:
     """The design file's text; reading it gives the same design."""
-    lines = ["bnnhw_design: 1", f"network: {_scalar(design.network)}", f"clock_mhz: {design.clock_mhz:g}"]
+    lines = ["bnnhw_design: 1", f"network: {_scalar(design.network)}", f"clock_mhz: {float(design.clock_mhz)!r}"]
     lines += [f"input: {{lanes: {design.input_lanes}}}", f"output: {{lanes: {design.output_lanes}}}", "layers:"]
     for layer, f in zip(net.layers, design.layers, strict=True):
         keys = {"pe": f.pe, "simd": f.simd} if isinstance(layer, MatVec) else {}
         keys |= {"lanes": f.lanes, "buffer": f.buffer_words} if f.lanes else {}
         inner = ", ".join(f"{k}: {v}" for k, v in (keys | {"fifo": f.fifo_words}).items())
-        lines.append(f"  {_scalar(f.name)}: {{{inner}}}")
+        key = _scalar(f.name)
+        # A key that YAML finds too long for one line is written in its explicit form.
+        lines.append(f"  {key}: {{{inner}}}" if len(key) < LONG_KEY else f"  ? {key}\n  : {{{inner}}}")
     return "\n".join(lines) + "\n"
 
 
 def _scalar(text: str) -> str:
-    return yaml.safe_dump(text, default_style='"' if not text.isidentifier() else None, width=10**6).strip().removesuffix("\n...")
+    return yaml.safe_dump(text, default_style='"' if not text.isidentifier() else None, width=10**6, allow_unicode=True).strip().removesuffix("\n...")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -110,13 +111,17 @@ def cache_folder() -> Path:
     """Where compiled runtimes are kept: `BNNHW_CACHE`, else `bnnhw` in the user's cache folder."""
     base = os.environ.get("BNNHW_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "bnnhw")
     folder = Path(base)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ToolError(f"cache folder {base!r} cannot be made ({e.strerror}); set BNNHW_CACHE to a writable one") from None
     return folder
 
 
 def runtime(v: Verilator, flags: Sequence[str]) -> Path:
     """Archive of Verilator's runtime compiled with `flags`, from the cache where it was compiled before."""
-    key = hashlib.sha256(repr((v.version, str(v.root), flags)).encode()).hexdigest()[:16]
+    machine = (platform.machine(), run(["g++", "-dumpfullversion"], Path.cwd()), run(["g++", "-march=native", "-Q", "--help=target"], Path.cwd()))
+    key = hashlib.sha256(repr((v.version, str(v.root), flags, machine)).encode()).hexdigest()[:16]
     archive = cache_folder() / f"verilated-{key}.a"
     if archive.exists():
         return archive

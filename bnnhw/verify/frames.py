@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bnnhw.ir.encoding import I64
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.expected import Expected
 from bnnhw.ir.integer import InputPort
-from bnnhw.verify.expected import Expected
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +23,13 @@ class Frames:
     source: str
 
 
+MOST_FRAMES = 10_000_000
+
+
 def check_count(count: int, available: int | None, where: str) -> None:
     """BnnhwError unless 1 <= count <= available."""
-    if count < 1:
-        raise BnnhwError(f"verify: {count} frames cannot be compared; give at least 1")
+    if not 1 <= count <= MOST_FRAMES:
+        raise BnnhwError(f"verify: {count} frames cannot be compared; give 1 to 10000000")
     if available is not None and available < count:
         raise BnnhwError(f"{where}: holds {available} frames, {count} are wanted; lower --frames")
 
@@ -52,10 +55,12 @@ def file_frames(path: Path, count: int) -> Frames:
         with np.load(path, allow_pickle=False) as z:
             names = z.files
             frames = z["frames"] if "frames" in names else None
-            labels = z["labels"][:count].astype(np.int64) if "labels" in names else None
+            labels = z["labels"].astype(np.int64) if "labels" in names else None
     except Exception as e:  # a damaged archive raises whatever its parser trips over
         raise BnnhwError(f"{path}: cannot be read as .npz ({type(e).__name__}); save frames with numpy.savez") from None
     if frames is None:
         raise BnnhwError(f"{path}: holds {', '.join(names[:5])}, no 'frames'; save frames [N, C, H, W] under that name")
+    if frames.ndim < 2 or (labels is not None and labels.shape != frames.shape[:1]):
+        raise BnnhwError(f"{path}: frames {frames.shape} and labels do not go together; save frames [N, C, H, W] and labels [N]")
     check_count(count, len(frames), str(path))
-    return Frames(frames[:count], labels, path.name)
+    return Frames(frames[:count], None if labels is None else labels[:count], path.name)

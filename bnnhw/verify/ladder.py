@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from bnnhw import golden
 from bnnhw.ir.design import Design
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Network
+from bnnhw.ir.expected import Expected
+from bnnhw.ir.integer import MatVec, Network, Sums
 from bnnhw.ir.pipeline import pipeline
-from bnnhw.verify.expected import Expected
 from bnnhw.verify.frames import Frames
 from bnnhw.verify.rtl import STALLS, Simulation
 
@@ -119,14 +119,27 @@ def climb(
             raise BnnhwError(f"verify: {what} {value!r} is not known; give one of {', '.join(known)}")
     rungs = []
     if expected is not None:
-        got = golden.run(net, expected.frames).outputs
-        difference = first_difference("framework", net.layers[-1].name, got, expected.outputs.reshape(got.shape))
-        rungs.append(Rung("framework", len(expected.frames), f"saved outputs of {expected.source}", difference))
+        rungs.append(_framework_rung(net, expected))
     trace = golden.run(net, frames, trace=level == "rtl", progress=_counter(progress, "golden", len(frames)))
     if level == "rtl":
         rungs.append(_rtl_rung(net, design, folder, frames, source, trace, stalls, seed, progress))
     accuracy = None if labels is None else float(100 * (trace.labels == labels).mean())
     return Report(tuple(rungs), tuple(int(v) for v in trace.labels), accuracy, pipeline(net, design).interval)
+
+
+def _framework_rung(net: Network, expected: Expected) -> Rung:
+    """Golden against the framework's saved outputs and labels.
+
+    Outputs behind a scale for each class are fixed point in golden and real in the framework: there the labels decide.
+    """
+    last, got = net.layers[-1], golden.run(net, expected.frames)
+    if expected.outputs.size != got.outputs.size:
+        raise BnnhwError(f"expected.npz: outputs {expected.outputs.shape} are not those of {got.outputs.shape[:2]}; save one row a frame")
+    fixed_point = isinstance(last, MatVec) and isinstance(last.head, Sums) and last.head.fraction_bits > 0
+    difference = None if fixed_point else first_difference("framework", last.name, got.outputs, expected.outputs.reshape(got.outputs.shape))
+    wrong = np.flatnonzero(got.labels != expected.labels)
+    problems = tuple(f"frame {i}: label {got.labels[i]} in golden, {expected.labels[i]} in the framework" for i in wrong[:1])
+    return Rung("framework", len(expected.frames), f"saved outputs of {expected.source}", difference, problems=problems)
 
 
 def _counter(progress: Progress | None, step: str, total: int) -> Callable[[int], None] | None:

@@ -10,8 +10,8 @@ import pytest
 import bnnhw
 from bnnhw import data, frontend
 from bnnhw.golden import run
+from bnnhw.ir.expected import read_expected
 from bnnhw.lower import lower
-from bnnhw.verify.expected import read_expected
 
 ZOO = frontend.zoo_names()
 SMALL = ("digits_mlp", "digits_cnn")
@@ -113,5 +113,5 @@ def test_training_gives_files_that_generate_reads(tmp_path: Path) -> None:
     assert metrics["test_accuracy"] > 50
     again = bnnhw.train("digits_mlp", tmp_path / "t", epochs=3, quiet=True)
     assert again["test_accuracy"] == metrics["test_accuracy"]
-    bnnhw.generate(tmp_path / "t" / "digits_mlp.yaml", tmp_path / "d")
+    bnnhw.generate(tmp_path / "t" / "network.yaml", tmp_path / "d")
     assert bnnhw.verify(tmp_path / "d", level="golden").passed

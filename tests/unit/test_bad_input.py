@@ -67,16 +67,16 @@ def test_the_good_one_is_good(tmp_path: Path) -> None:
 
 DESCRIPTIONS = {
     "unknown layer": (layer(0, type="convolution"), "layers.0: Input tag 'convolution' found using 'type' does not match"),
-    "unknown key": (layer(0, kernle=3), "kernle: Extra inputs are not permitted (given: '3')"),
-    "kernel of zero": (layer(0, kernel=0), "kernel.0: Input should be greater than or equal to 1 (given: '0')"),
+    "unknown key": (layer(0, kernle=3), "kernle: Extra inputs are not permitted (given: 3)"),
+    "kernel of zero": (layer(0, kernel=0), "kernel.0: Input should be greater than or equal to 1 (given: 0)"),
     "kernel too large": (layer(0, kernel=5), "layer 'c': a 5x5 kernel does not fit a map of 4x4; pad more or use a smaller kernel"),
     "groups": (layer(0, groups=2), "layer 'c': 3 outputs do not divide into groups: 2; choose a divisor"),
     "no eps": (lambda d: d["layers"][1].pop("eps"), "layers.1.batchnorm.eps: Field required"),
     "no zero_to": (lambda d: d["layers"][2].pop("zero_to"), "layers.2.sign.zero_to: Field required"),
-    "zero_to 0": (layer(2, zero_to=0), "layers.2.sign.zero_to: Input should be -1 or 1 (given: '0')"),
+    "zero_to 0": (layer(2, zero_to=0), "layers.2.sign.zero_to: Input should be -1 or 1 (given: 0)"),
     "two of a name": (layer(3, name="c"), "two layers are named 'c'; names must differ"),
     "no layers": (lambda d: d.update(layers=[]), "layers: Tuple should have at least 1 item"),
-    "future schema": (lambda d: d.update(bnnhw=2), "bnnhw: Input should be 1 (given: '2')"),
+    "future schema": (lambda d: d.update(bnnhw=2), "bnnhw: Input should be 1 (given: 2)"),
     "two numbers": (lambda d: d["input"].update(shape=[4, 4]), "shape has 2 numbers; give [features] or [channels, rows, columns]"),
     "preprocess int8": (lambda d: d["input"].update(type="int8", preprocess="2x-1"), "preprocess applies to uint8 pixels, the type is int8"),
     "sign first": (lambda d: d["layers"].insert(0, {"type": "sign", "zero_to": 1}), "sign stands before the first conv or dense; start with one"),
@@ -187,6 +187,62 @@ YAMLS = {
 def test_yaml_that_is_none(case: str, tmp_path: Path) -> None:
     (tmp_path / "n.yaml").write_text(YAMLS[case])
     message(tmp_path / "n.yaml")
+
+
+def test_a_yaml_bomb_is_refused_before_it_grows(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
+    (tmp_path / "n.yaml").write_text("\n".join(lines))
+    assert "aliases are not allowed" in message(tmp_path / "n.yaml")
+    (tmp_path / "d.yaml").write_text("\n".join(lines))
+    with pytest.raises(BnnhwError, match="aliases are not allowed"):
+        bnnhw.info("digits_mlp", design=tmp_path / "d.yaml")
+
+
+def test_markup_in_names_is_text(tmp_path: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data.update(name="x[/b]y")
+        data["layers"][0].update(name="a[/q][red]", tensors={"weight": "c.weight"})
+
+    done = run("generate", "--net", str(write(tmp_path, change)), "--out", str(tmp_path / "o[b]"))
+    assert done.returncode == 0, done.stderr
+    assert "x[/b]y" in done.stdout and "a[/q][red]" in done.stdout and "o[b]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("verify", "DIR", "--seed=-1", "--level", "golden"),
+        ("verify", "DIR", "--frames", "10000000000000000000", "--level", "golden"),
+        ("info", "n" * 300),
+        ("generate", "--net", "digits_mlp", "--out", "o" * 300),
+        ("info", "digits_mlp", "--fps", "1e-320"),
+        ("info", "digits_mlp", "--fps", "nan"),
+        ("info", "digits_mlp", "--fps", "inf"),
+        ("train", "--net", "digits_mlp", "--out", "FILE"),
+    ],
+    ids=lambda a: " ".join(a)[:40],
+)
+def test_odd_arguments_give_one_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    bnnhw.generate("digits_mlp", tmp_path / "d")
+    (tmp_path / "file").touch()
+    done = run(*({"DIR": str(tmp_path / "d"), "FILE": str(tmp_path / "file")}.get(a, a) for a in arguments))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_saved_outputs_and_labels_are_checked(tmp_path: Path) -> None:
+    bnnhw.generate("digits_mlp", tmp_path / "d")
+    file = tmp_path / "d" / "expected.npz"
+    with np.load(file) as z:
+        saved = {k: z[k] for k in z.files}
+    np.savez(file, **{**saved, "labels": (saved["labels"] + 1) % 10})
+    report = bnnhw.verify(tmp_path / "d", level="golden")
+    assert not report.passed and "label" in report.rungs[0].problems[0]
+    np.savez(file, **{**saved, "outputs": saved["outputs"] + (np.arange(16) == 7)[:, None]})
+    difference = bnnhw.verify(tmp_path / "d", level="golden").rungs[0].difference
+    assert difference is not None and (difference.frame, difference.channel) == (7, 0)
+    np.savez(file, **{**saved, "outputs": saved["outputs"][:, :5]})
+    with pytest.raises(BnnhwError, match="outputs"):
+        bnnhw.verify(tmp_path / "d", level="golden")
 
 
 def test_a_large_yaml_is_refused(tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ def test_fully_folded_is_one_by_one(digits: Network) -> None:
 def test_design_files_and_networks_survive_a_round_trip(seed: int, tmp_path: Path) -> None:
     net = lower(random_case(seed, f"net {seed}: 'x'").trained).network
     design = random_design(net, seed)
-    text = write_design(net, design)
-    assert read_design(net, text, "file") == design
+    (tmp_path / "d.yaml").write_text(write_design(net, design), encoding="utf-8")
+    assert read_design(net, tmp_path / "d.yaml") == design
     (tmp_path / "n.npz").write_bytes(network_bytes(net))
     again = read_network(tmp_path / "n.npz")
     assert network_bytes(again) == network_bytes(net)

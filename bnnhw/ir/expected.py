@@ -32,6 +32,12 @@ def read_expected(path: Path) -> Expected:
     """What `write_expected` saved; BnnhwError for another file."""
     try:
         with np.load(path, allow_pickle=False) as z:
-            return Expected(z["frames"], z["outputs"], z["labels"], str(z["source"]))
+            found = Expected(z["frames"], z["outputs"], z["labels"], str(z["source"]))
+            whole = all(a.dtype.kind in "iu" for a in (found.frames, found.outputs, found.labels))
+            if not whole or found.labels.ndim != 1 or not len(found.frames) == len(found.outputs) == len(found.labels) > 0:
+                raise ValueError
+            return found
     except Exception as e:  # a damaged archive raises whatever its parser trips over
-        raise BnnhwError(f"{path}: no saved framework outputs ({type(e).__name__}); generate the folder again") from None
+        raise BnnhwError(
+            f"{path}: no saved framework outputs ({type(e).__name__}); it needs whole-numbered frames, outputs and labels of one length, and source"
+        ) from None
