@@ -83,7 +83,7 @@ def generate(
     `net` is a YAML file, the name of a network of the zoo, or a trained network. Nothing is left
     behind where it fails. Errors: BnnhwError.
     """
-    folder = Path(out)
+    folder = Path(out).resolve()
     _check_free(folder)
     trained = net if isinstance(net, TrainedNetwork) else frontend.load(net, weights)
     expected = None if isinstance(net, TrainedNetwork) else frontend.expected_file(net)
@@ -138,9 +138,11 @@ def _write(folder: Path, files: dict[str, str | bytes]) -> None:
             target = partial / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content if isinstance(content, bytes) else content.encode())
-        if folder.is_dir():
-            folder.rmdir()
-        os.replace(partial, folder)
+        if folder.is_dir():  # empty, and perhaps somebody's working folder
+            for child in partial.iterdir():
+                os.replace(child, folder / child.name)
+        else:
+            os.replace(partial, folder)
     except OSError as e:
         raise BnnhwError(f"output {str(folder)!r}: cannot be written ({e.strerror}); choose another --out") from None
     finally:

@@ -151,7 +151,8 @@ def _print_report(report: Report) -> None:
         if rung.latency_cycles is not None:
             interval = f", interval {rung.interval_cycles:,}" if rung.interval_cycles else ""
             out.print(f"           cycles: first output after {rung.latency_cycles:,}{interval} (predicted interval {report.predicted_interval:,})")
-    shown = ", ".join(map(str, report.labels[:16])) + (", ..." if len(report.labels) > 16 else "")
+    named = report.classes or [str(i) for i in range(max(report.labels) + 1)]
+    shown = ", ".join(named[i] for i in report.labels[:16]) + (", ..." if len(report.labels) > 16 else "")
     out.print(f"   labels: {shown}")
     if report.accuracy is not None:
         out.print(f" accuracy: {report.accuracy:.2f}% of {len(report.labels)} frames")

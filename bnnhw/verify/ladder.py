@@ -77,6 +77,8 @@ class Report:
     accuracy: float | None
     """Percent, where the frames came with labels."""
     predicted_interval: int
+    classes: tuple[str, ...] | None = None
+    """Names of the labels, where the network has them."""
 
     @property
     def passed(self) -> bool:
@@ -124,7 +126,7 @@ def climb(
     if level == "rtl":
         rungs.append(_rtl_rung(net, design, folder, frames, source, trace, stalls, seed, progress))
     accuracy = None if labels is None else float(100 * (trace.labels == labels).mean())
-    return Report(tuple(rungs), tuple(int(v) for v in trace.labels), accuracy, pipeline(net, design).interval)
+    return Report(tuple(rungs), tuple(int(v) for v in trace.labels), accuracy, pipeline(net, design).interval, net.classes)
 
 
 def _framework_rung(net: Network, expected: Expected) -> Rung:
