@@ -10,15 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.packed import unpack_signs
 
 MAX_BYTES = 4 << 30
-BITS, SHAPE = "#bits", "#shape"
-"""Suffixes of a packed tensor of signs: bits (numpy.packbits, +1 is 1) and the shape."""
-
-
-def pack_signs(signs: NDArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Bits and shape of an array of -1 and +1, as `read_tensors` unpacks them."""
-    return np.packbits(signs.ravel() > 0), np.array(signs.shape, np.int64)
 
 
 def read_tensors(path: Path) -> dict[str, NDArray]:
@@ -32,7 +26,7 @@ def read_tensors(path: Path) -> dict[str, NDArray]:
     if path.stat().st_size > MAX_BYTES:
         raise BnnhwError(f"weights {str(path)!r}: larger than {MAX_BYTES} bytes; split the file")
     try:
-        return _unpack(reader(path), path)
+        return unpack_signs(reader(path), str(path))
     except BnnhwError:
         raise
     except Exception as e:  # damaged files raise whatever their parser trips over
@@ -65,21 +59,3 @@ def _pt(path: Path) -> dict[str, NDArray]:
     if not isinstance(data, dict):
         raise BnnhwError(f"weights {str(path)!r}: holds a {type(data).__name__}, not a state_dict; save model.state_dict()")
     return {str(k): v.detach().float().numpy() for k, v in data.items() if isinstance(v, torch.Tensor)}
-
-
-def _unpack(tensors: dict[str, NDArray], path: Path) -> dict[str, NDArray]:
-    found = {}
-    for name, value in tensors.items():
-        if name.endswith(SHAPE):
-            continue
-        if name.endswith(BITS):
-            base = name.removesuffix(BITS)
-            shape = tensors.get(base + SHAPE)
-            count = int(np.prod(shape)) if shape is not None else -1
-            if shape is None or count < 0 or (count + 7) // 8 != value.size or value.dtype != np.uint8:
-                raise BnnhwError(f"weights {str(path)!r}: {name!r} does not agree with its shape; save it again")
-            bits = np.unpackbits(value.ravel(), count=count)
-            found[base] = (bits.astype(np.int8) * 2 - 1).reshape(shape)
-        else:
-            found[name] = value
-    return found

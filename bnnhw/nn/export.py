@@ -13,6 +13,7 @@ from bnnhw import data
 from bnnhw.ir import topology as t
 from bnnhw.ir.encoding import I64
 from bnnhw.ir.expected import Expected, write_expected
+from bnnhw.ir.packed import BITS, pack_signs
 from bnnhw.nn.layers import BinaryConv2d, BinaryLinear
 from bnnhw.nn.model import build
 from bnnhw.nn.train import evaluate, prepare
@@ -50,10 +51,8 @@ def _packed(model: torch.nn.Module) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for name, module in model.named_modules():
         if isinstance(module, BinaryConv2d | BinaryLinear):
-            signs = (module.weight >= 0).numpy()
-            found[f"{name}.weight#bits"] = np.packbits(signs.ravel())
-            found[f"{name}.weight#shape"] = np.array(signs.shape, np.int64)
+            found |= pack_signs(f"{name}.weight", np.where(module.weight.detach().numpy() >= 0, 1, -1))
     for name, value in model.state_dict().items():
-        if f"{name}#bits" not in found and not name.endswith("num_batches_tracked"):
+        if f"{name}{BITS}" not in found and not name.endswith("num_batches_tracked"):
             found[name] = value.numpy()
     return found

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 import bnnhw
 from bnnhw import frontend
-from bnnhw.frontend.tensors import pack_signs, read_tensors
+from bnnhw.frontend.tensors import read_tensors
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.packed import pack_signs
 from bnnhw.lower import lower
 
 GOOD: dict[str, Any] = {
@@ -162,10 +163,10 @@ def test_other_containers(tmp_path: Path) -> None:
 
 def test_packed_signs_round_trip(tmp_path: Path, rng: np.random.Generator) -> None:
     signs = rng.choice([-1, 1], (3, 5, 7)).astype(np.int8)
-    bits, shape = pack_signs(signs)
-    np.savez(tmp_path / "w.npz", **{"x#bits": bits, "x#shape": shape})
+    packed = pack_signs("x", signs)
+    np.savez(tmp_path / "w.npz", **packed)  # type: ignore[arg-type]
     assert (read_tensors(tmp_path / "w.npz")["x"] == signs).all()
-    np.savez(tmp_path / "w.npz", **{"x#bits": bits, "x#shape": shape + 1})
+    np.savez(tmp_path / "w.npz", **{**packed, "x#shape": packed["x#shape"] + 1})  # type: ignore[arg-type]
     with pytest.raises(BnnhwError, match="'x#bits' does not agree with its shape"):
         read_tensors(tmp_path / "w.npz")
 
