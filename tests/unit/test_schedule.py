@@ -16,6 +16,8 @@ from bnnhw.ir.integer import MatVec, Network
 from bnnhw.ir.layout import pack, unpack
 from bnnhw.ir.pipeline import Stream, pipeline
 from bnnhw.ir.store import network_bytes, read_network
+from bnnhw.ir.topology import Topology
+from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import lower
 from bnnhw.schedule import complete, fold_for_interval, fully_folded, read_design, write_design
 from support.published import CNV_FOLDING, LFC_FOLDING, cnv, design_data, lfc
@@ -49,6 +51,18 @@ def test_lfc_at_the_published_folding(models_folder: Path) -> None:
 def test_binarynet_at_the_published_rate() -> None:
     net = lower(frontend.load("bnn_cifar10")).network
     assert pipeline(net, fold_for_interval(net, int(143e6 / 168), 143.0)).interval <= 851_190
+
+
+def test_wide_maps_have_no_table_of_borders_unless_they_need_one() -> None:
+    def net(pad: int) -> Network:
+        layers = [{"type": "conv", "name": "c", "out": 2, "kernel": [1, 3], "pad": [0, pad]}, {"type": "sign", "zero_to": 1}]
+        top = Topology.model_validate({"bnnhw": 1, "name": "n", "input": {"shape": [1, 1, 70_000], "type": "bipolar"}, "layers": layers})
+        return lower(TrainedNetwork(top, {"c.weight": np.ones((2, 1, 1, 3))})).network
+
+    emitted = emit_verilog(net(0), fold_for_interval(net(0), 1_000_000, 100.0))
+    assert "ROW_BASE" not in emitted["rtl/n.v"]
+    with pytest.raises(BnnhwError, match="layer 'c': a padded map of 1x70000 is too large"):
+        fold_for_interval(net(1), 1_000_000, 100.0)
 
 
 @pytest.mark.parametrize("interval", [600, 1000, 5000, 50_000, 1_000_000])

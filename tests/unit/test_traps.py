@@ -192,6 +192,19 @@ def test_trap_15_inexact_networks_list_decisions_in_doubt() -> None:
     assert not make(layers, tensors, [3], "uint8", "none").close
 
 
+def test_trap_15_a_std_of_one_pixel_is_not_exact() -> None:
+    """(x - 0) / (1/255) is p only on paper: PyTorch's float32 inputs differ from it."""
+    tensors = {"d.weight": np.ones((1, 3)), **norm([1.0], [0.0], [300.0], [1.0])}
+    assert make([dense(1), NORM, sign()], tensors, [3], "uint8", {"mean": 0.0, "std": 1 / 255}).close
+    assert not make([dense(1), NORM, sign()], tensors, [3], "uint8", "none").close
+
+
+def test_highest_bit_takes_bits() -> None:
+    top = Topology.model_validate({"bnnhw": 1, "name": "n", "label": "highest_bit", "input": {"shape": [2], "type": "bipolar"}, "layers": [dense(2)]})
+    with pytest.raises(BnnhwError, match="label highest_bit takes bits, it ends in sums"):
+        lower(TrainedNetwork(top, {"d.weight": np.ones((2, 2))}))
+
+
 def test_trap_16_eps_matters() -> None:
     tensors = {"d.weight": np.ones((1, 3)), **norm([1.0], [-30.0], [0.0], [1e-4])}
     x = np.ones((1, 3), np.int8)
