@@ -12,7 +12,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from bnnhw.ir.errors import BnnhwError
 
-SCHEMA_VERSION = 1
 MAX_NAME = 200
 
 Size = Annotated[int, Field(ge=1, le=1 << 20)]

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.topology import Topology
 
-MAX_PARAMETERS = 1 << 30
-
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
