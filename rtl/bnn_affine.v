@@ -1,11 +1,17 @@
-// Integer affine of each row: m[pe] = scale[pe] * sum[pe] + bias[pe].
-// One beat a cycle; {bias, scale} in a ROM by border class and row fold, PE 0 in the low bits.
+// Integer affine of each row in a fixed-point format: m[pe] = overflow((scale[pe] * sum[pe] + bias[pe]) >> SHIFT).
+// One beat a cycle. A word of the ROM holds {bias, scale} of each PE, PE 0 in the low bits.
 `default_nettype none
 module bnn_affine #(
     parameter PE = 1,  // rows of a beat
     parameter SUM_W = 4,  // bits of a signed sum
     parameter SCALE_W = 2,  // bits of a signed scale
-    parameter OUT_W = 8,  // bits of a signed result and of a bias, at least SUM_W and SCALE_W
+    parameter BIAS_W = 8,  // bits of a signed bias
+    parameter EXACT_W = 8,  // bits of the exact result, at least every other width
+    parameter SHIFT = 0,  // bits that are cut off
+    parameter OVERFLOW = 2,  // beyond LOW and HIGH: 0 saturates, 1 gives 0, 2 wraps at OUT_W bits
+    parameter [EXACT_W-1:0] LOW = 0,  // least result, signed
+    parameter [EXACT_W-1:0] HIGH = 0,  // greatest result, signed
+    parameter OUT_W = 8,  // bits of a signed result
     parameter N_FOLDS = 1,  // beats of a pixel
     parameter N_WORDS = 1,  // parameter words: folds times border classes
     parameter OUT_ROWS = 1,  // rows of pixels
@@ -26,55 +32,53 @@ module bnn_affine #(
     output wire m_valid,
     input wire m_ready
 );
-  localparam WORD_W = OUT_W + SCALE_W;
-  reg valid_q;
-  reg [PE*SUM_W-1:0] sum_q;
-  wire [PE*WORD_W-1:0] word;
-  wire [ADDR_W-1:0] addr;
-  wire advance = !valid_q || m_ready;
-  wire take = s_valid && advance;
-  assign s_ready = advance;
-  assign m_valid = valid_q;
-  always @(posedge clk) begin
-    if (take) sum_q <= s_data;
-    if (advance) valid_q <= s_valid;
-    if (rst) valid_q <= 1'b0;
-  end
-  bnn_fold_address #(
+  localparam WORD_W = BIAS_W + SCALE_W;
+  wire [PE*SUM_W-1:0] sums;
+  wire [PE*WORD_W-1:0] words;
+  bnn_head_rom #(
+      .DATA_W(PE * SUM_W),
+      .WORD_W(PE * WORD_W),
       .N_FOLDS(N_FOLDS),
+      .N_WORDS(N_WORDS),
       .OUT_ROWS(OUT_ROWS),
       .OUT_COLS(OUT_COLS),
       .ADDR_W(ADDR_W),
       .INDEX_W(INDEX_W),
       .N_CLASSES(N_CLASSES),
       .ROW_BASE(ROW_BASE),
-      .COL_BASE(COL_BASE)
-  ) u_address (
+      .COL_BASE(COL_BASE),
+      .FILE(FILE)
+  ) u_rom (
       .clk(clk),
       .rst(rst),
-      .step(take),
-      .addr(addr)
-  );
-  bnn_rom #(
-      .DATA_W(PE * WORD_W),
-      .N_WORDS(N_WORDS),
-      .ADDR_W(ADDR_W),
-      .FILE(FILE)
-  ) u_parameters (
-      .clk(clk),
-      .en(take),
-      .addr(addr),
-      .q(word)
+      .s_data(s_data),
+      .s_valid(s_valid),
+      .s_ready(s_ready),
+      .m_data(sums),
+      .m_word(words),
+      .m_valid(m_valid),
+      .m_ready(m_ready)
   );
   genvar p, b;
   generate
     for (p = 0; p < PE; p = p + 1) begin : g_pe
-      wire [OUT_W-1:0] sum, scale;
-      for (b = 0; b < OUT_W; b = b + 1) begin : g_extend
-        assign sum[b] = sum_q[p*SUM_W+(b<SUM_W?b : SUM_W-1)];
-        assign scale[b] = word[p*WORD_W+(b<SCALE_W?b : SCALE_W-1)];
+      wire [EXACT_W-1:0] sum, scale, bias;
+      for (b = 0; b < EXACT_W; b = b + 1) begin : g_extend
+        assign sum[b] = sums[p*SUM_W+(b<SUM_W?b : SUM_W-1)];
+        assign scale[b] = words[p*WORD_W+(b<SCALE_W?b : SCALE_W-1)];
+        assign bias[b] = words[p*WORD_W+SCALE_W+(b<BIAS_W?b : BIAS_W-1)];
       end
-      assign m_data[p*OUT_W+:OUT_W] = sum * scale + word[p*WORD_W+SCALE_W+:OUT_W];
+      wire signed [EXACT_W-1:0] exact = sum * scale + bias;
+      wire signed [EXACT_W-1:0] kept = exact >>> SHIFT;
+      if (OVERFLOW == 2) begin : g_wrap
+        assign m_data[p*OUT_W+:OUT_W] = kept[OUT_W-1:0];
+      end else begin : g_narrow
+        wire below = kept < $signed(LOW);
+        wire above = kept > $signed(HIGH);
+        wire [OUT_W-1:0] low = OVERFLOW == 0 ? LOW[OUT_W-1:0] : {OUT_W{1'b0}};
+        wire [OUT_W-1:0] high = OVERFLOW == 0 ? HIGH[OUT_W-1:0] : {OUT_W{1'b0}};
+        assign m_data[p*OUT_W+:OUT_W] = below ? low : above ? high : kept[OUT_W-1:0];
+      end
     end
   endgenerate
 endmodule

@@ -1,12 +1,13 @@
-// Folded XNOR-popcount matrix-vector unit: PE rows at a time, SIMD inputs a beat.
-// sum[pe] = sum over N_BEATS beats and planes q of COEFFS[q] * popcount(weight[pe] xnor x[q])
+// Folded matrix-vector unit of bit planes: PE rows (outputs, or planes of them) at a time, SIMD inputs a beat.
+// sum[pe] = sum over N_BEATS beats and planes q of COEFFS[q] * popcount(gate(weight[pe], x[q]))
 // One beat a cycle in; the sums follow three cycles after a vector's last beat. Weight words run
-// through the ROM in order: row fold, then beat; lane 0 of PE 0 in the low bit.
+// through the ROM in order: row fold, then beat; lane 0 of PE 0 in the low bit, masks above a PE's signs.
 `default_nettype none
 module bnn_matvec #(
     parameter PE = 1,  // rows computed together
     parameter SIMD = 2,  // inputs of a beat
     parameter PLANES = 1,  // planes of an input
+    parameter GATE = 0,  // 0: weight xnor x; 1: weight and x; 2: mask and (weight xnor x)
     parameter N_BEATS = 1,  // beats of a vector
     parameter N_WORDS = 1,  // weight words: row folds times N_BEATS
     parameter COUNT_W = 2,  // bits of a popcount up to SIMD
@@ -61,9 +62,10 @@ module bnn_matvec #(
     end
   end
 
-  wire [PE*SIMD-1:0] weights;
+  localparam PE_W = GATE == 2 ? 2 * SIMD : SIMD;
+  wire [PE*PE_W-1:0] weights;
   bnn_rom #(
-      .DATA_W(PE * SIMD),
+      .DATA_W(PE * PE_W),
       .N_WORDS(N_WORDS),
       .ADDR_W(ADDR_W),
       .FILE(FILE)
@@ -80,13 +82,23 @@ module bnn_matvec #(
       wire [SUM_W-1:0] partial[0:PLANES];
       assign partial[0] = 0;
       for (q = 0; q < PLANES; q = q + 1) begin : g_plane
+        wire [SIMD-1:0] weight = weights[p*PE_W+:SIMD];
+        wire [SIMD-1:0] x = x_q[q*SIMD+:SIMD];
+        wire [SIMD-1:0] hits;
+        if (GATE == 0) begin : g_xnor
+          assign hits = weight ~^ x;
+        end else if (GATE == 1) begin : g_and
+          assign hits = weight & x;
+        end else begin : g_masked
+          assign hits = weights[p*PE_W+SIMD+:SIMD] & (weight ~^ x);
+        end
         wire [COUNT_W-1:0] count;
         reg [COUNT_W-1:0] count_q;
         bnn_popcount #(
             .N_BITS(SIMD),
             .COUNT_W(COUNT_W)
         ) u_popcount (
-            .bits(weights[p*SIMD+:SIMD] ~^ x_q[q*SIMD+:SIMD]),
+            .bits(hits),
             .count(count)
         );
         always @(posedge clk) if (advance) count_q <= count;

@@ -1,9 +1,10 @@
-// Maximum of N_TAPS consecutive beats, lane by lane; codes compare as unsigned numbers.
+// Maximum of N_TAPS consecutive beats, lane by lane; codes compare as numbers, signed or not.
 // One beat a cycle in, one out every N_TAPS cycles.
 `default_nettype none
 module bnn_pool #(
     parameter LANES = 1,  // elements of a beat
     parameter PLANES = 1,  // bits of an element
+    parameter SIGNED = 0,  // whether elements are two's complement numbers
     parameter N_TAPS = 4,  // beats of a window
     parameter TAP_W = 2  // bits of an index of taps
 ) (
@@ -40,10 +41,16 @@ module bnn_pool #(
   generate
     for (i = 0; i < LANES; i = i + 1) begin : g_lane
       wire [PLANES-1:0] held, next;
+      wire greater;
+      if (SIGNED == 1) begin : g_signed
+        assign greater = $signed(next) > $signed(held);
+      end else begin : g_unsigned
+        assign greater = next > held;
+      end
       for (q = 0; q < PLANES; q = q + 1) begin : g_plane
         assign held[q] = best_q[q*LANES+i];
         assign next[q] = s_data[q*LANES+i];
-        assign best[q*LANES+i] = tap_q == 0 || next > held ? next[q] : held[q];
+        assign best[q*LANES+i] = tap_q == 0 || greater ? next[q] : held[q];
       end
     end
   endgenerate

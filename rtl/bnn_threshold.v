@@ -1,72 +1,82 @@
-// One threshold a row: m[pe] = sum[pe] >= threshold[pe].
-// One beat a cycle; thresholds in a ROM by border class and row fold, PE 0 in the low bits.
+// Thresholds of each row: level[pe] = number of k with (sum[pe] >= limit[pe][k]) xor flip[pe], in its code.
+// One beat a cycle. A word of the ROM holds, PE 0 in the low bits, N_LIMITS limits, reached in order, and the flip.
 `default_nettype none
 module bnn_threshold #(
     parameter PE = 1,  // rows of a beat
-    parameter SUM_W = 4,  // bits of a signed sum and of a threshold
+    parameter SUM_W = 4,  // bits of a signed sum and of a limit
+    parameter N_LIMITS = 1,  // limits of a row: levels less one
+    parameter FLIPS = 0,  // whether words hold a flip
+    parameter PLANES = 1,  // bits of a code
+    parameter [PLANES-1:0] START = 0,  // code of level 0
+    parameter [N_LIMITS*PLANES-1:0] TOGGLES = 1,  // bits in which the codes of each two neighbouring levels differ
     parameter N_FOLDS = 1,  // beats of a pixel
-    parameter N_WORDS = 1,  // threshold words: folds times border classes
+    parameter N_WORDS = 1,  // parameter words: folds times border classes
     parameter OUT_ROWS = 1,  // rows of pixels
     parameter OUT_COLS = 1,  // pixels of a row
-    parameter ADDR_W = 1,  // bits of an index of threshold words
+    parameter ADDR_W = 1,  // bits of an index of parameter words
     parameter INDEX_W = 1,  // bits of an index of rows or columns
     parameter N_CLASSES = 1,  // border classes
     parameter [OUT_ROWS*ADDR_W-1:0] ROW_BASE = 0,  // see bnn_fold_address
     parameter [OUT_COLS*ADDR_W-1:0] COL_BASE = 0,  // see bnn_fold_address
-    parameter FILE = ""  // thresholds
+    parameter FILE = ""  // limits and flips
 ) (
     input wire clk,
     input wire rst,
     input wire [PE*SUM_W-1:0] s_data,
     input wire s_valid,
     output wire s_ready,
-    output wire [PE-1:0] m_data,
+    output wire [PLANES*PE-1:0] m_data,
     output wire m_valid,
     input wire m_ready
 );
-  reg valid_q;
-  reg [PE*SUM_W-1:0] sum_q;
-  wire [PE*SUM_W-1:0] limit;
-  wire [ADDR_W-1:0] addr;
-  wire advance = !valid_q || m_ready;
-  wire take = s_valid && advance;
-  assign s_ready = advance;
-  assign m_valid = valid_q;
-  always @(posedge clk) begin
-    if (take) sum_q <= s_data;
-    if (advance) valid_q <= s_valid;
-    if (rst) valid_q <= 1'b0;
-  end
-  bnn_fold_address #(
+  localparam WORD_W = N_LIMITS * SUM_W + FLIPS;
+  wire [PE*SUM_W-1:0] sums;
+  wire [PE*WORD_W-1:0] words;
+  bnn_head_rom #(
+      .DATA_W(PE * SUM_W),
+      .WORD_W(PE * WORD_W),
       .N_FOLDS(N_FOLDS),
+      .N_WORDS(N_WORDS),
       .OUT_ROWS(OUT_ROWS),
       .OUT_COLS(OUT_COLS),
       .ADDR_W(ADDR_W),
       .INDEX_W(INDEX_W),
       .N_CLASSES(N_CLASSES),
       .ROW_BASE(ROW_BASE),
-      .COL_BASE(COL_BASE)
-  ) u_address (
+      .COL_BASE(COL_BASE),
+      .FILE(FILE)
+  ) u_rom (
       .clk(clk),
       .rst(rst),
-      .step(take),
-      .addr(addr)
+      .s_data(s_data),
+      .s_valid(s_valid),
+      .s_ready(s_ready),
+      .m_data(sums),
+      .m_word(words),
+      .m_valid(m_valid),
+      .m_ready(m_ready)
   );
-  bnn_rom #(
-      .DATA_W(PE * SUM_W),
-      .N_WORDS(N_WORDS),
-      .ADDR_W(ADDR_W),
-      .FILE(FILE)
-  ) u_limits (
-      .clk(clk),
-      .en(take),
-      .addr(addr),
-      .q(limit)
-  );
-  genvar p;
+  genvar p, k, q;
   generate
     for (p = 0; p < PE; p = p + 1) begin : g_pe
-      assign m_data[p] = $signed(sum_q[p*SUM_W+:SUM_W]) >= $signed(limit[p*SUM_W+:SUM_W]);
+      wire [N_LIMITS-1:0] reached;
+      wire flip;
+      if (FLIPS == 1) begin : g_flip
+        assign flip = words[p*WORD_W+WORD_W-1];
+      end else begin : g_rising
+        assign flip = 1'b0;
+      end
+      for (k = 0; k < N_LIMITS; k = k + 1) begin : g_limit
+        wire [SUM_W-1:0] limit = words[p*WORD_W+k*SUM_W+:SUM_W];
+        assign reached[k] = ($signed(sums[p*SUM_W+:SUM_W]) >= $signed(limit)) ^ flip;
+      end
+      for (q = 0; q < PLANES; q = q + 1) begin : g_plane
+        wire [N_LIMITS-1:0] toggles;
+        for (k = 0; k < N_LIMITS; k = k + 1) begin : g_toggle
+          assign toggles[k] = TOGGLES[k*PLANES+q];
+        end
+        assign m_data[q*PE+p] = START[q] ^ (^(reached & toggles));
+      end
     end
   endgenerate
 endmodule

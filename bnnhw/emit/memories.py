@@ -7,54 +7,124 @@ from numpy.typing import NDArray
 
 from bnnhw.ir import design as d
 from bnnhw.ir.encoding import I64, U8
-from bnnhw.ir.hardware import popcount_affine, popcount_form, popcount_thresholds
-from bnnhw.ir.integer import MatVec, Sums
+from bnnhw.ir.hardware import Gate, Headed, affine_terms, gate, head_form, popcount_thresholds
+from bnnhw.ir.integer import Gather, Layer, MatVec, Requantise, Table, Thresholds
 from bnnhw.ir.pipeline import Instance
 
 
-def memory_text(layer: MatVec, folding: d.Folding, instance: Instance) -> str:
-    """The file that `instance`, a matrix-vector unit or a head of `layer`, reads."""
-    if instance.memory == "weights":
-        return hex_words(weight_words(layer, folding))
-    return hex_words(head_words(layer, folding, instance))
+def memory_text(layer: Layer, folding: d.Folding, instance: Instance) -> str:
+    """The file that `instance` of `layer` reads."""
+    match layer:
+        case MatVec() if instance.memory == "weights":
+            return hex_words(weight_words(layer, folding))
+        case Gather() if instance.memory == "weights":
+            return hex_words(gather_words(layer, folding, instance))
+        case Table():
+            return hex_words(_fields(_table_entries(layer), int(instance.parameters["OUT_W"])))
+        case MatVec() | Gather() | Requantise():
+            return hex_words(head_words(layer, folding, instance))
+    raise AssertionError(layer)
 
 
 def weight_words(layer: MatVec, f: d.Folding) -> U8:
-    """[words, PE * SIMD] bits in the order (group, row fold, input fold).
+    """[words, PE * planes * bits of SIMD lanes] bits in the order (group, row fold, plane fold, segment, input fold).
 
-    Lanes and rows beyond the layer's hold 1: against the 0 that pads the stream they count nothing.
+    Lanes, rows and planes beyond the layer's count nothing: bits are 1 against the 0 that pads the stream where
+    weights are plain signs, else they are masked out.
     """
-    w, bits = layer.window, layer.weights.bits[0]
-    groups, rows, beats = w.groups, d.row_folds(layer, f), d.input_folds(layer, f)
-    per_group = len(bits) // groups
-    full = np.ones((groups, rows * f.pe, beats * f.simd), np.uint8)
-    full[:, :per_group, : w.fan_in] = bits.reshape(groups, per_group, w.fan_in)
-    split = full.reshape(groups, rows, f.pe, beats, f.simd).transpose(0, 1, 3, 2, 4)
-    return split.reshape(groups * rows * beats, f.pe * f.simd)
+    w, kind = layer.weights, gate(layer)
+    bits = w.bits if w.mask is None or kind is Gate.MASKED else w.bits & w.mask
+    words = [_folded(bits, layer, f, int(kind is Gate.XNOR))]
+    if kind is Gate.MASKED:
+        assert w.mask is not None
+        words.append(_folded(w.mask, layer, f, 0))
+    return np.concatenate(words, axis=2).reshape(len(words[0]), -1)
 
 
-def head_words(layer: MatVec, f: d.Folding, instance: Instance) -> U8:
-    """[words, bits] thresholds, or biases above scales, in the order (border class, group, row fold)."""
-    form = popcount_form(layer)
-    bits = int(instance.parameters["SUM_W"])
-    if not isinstance(layer.head, Sums):
-        limits = popcount_thresholds(layer, form)
-        never = int(form.high.max()) + 1
-        return _fields(_fold(limits, layer, f, never), bits)
-    scale, bias = popcount_affine(layer, form)
-    low, high = int(instance.parameters["SCALE_W"]), int(instance.parameters["OUT_W"])
-    scales = _fields(_fold(np.broadcast_to(scale, bias.shape), layer, f, 0), low).reshape(-1, f.pe, low)
-    biases = _fields(_fold(bias, layer, f, 0), high).reshape(-1, f.pe, high)
+def _folded(planes: U8, layer: MatVec, f: d.Folding, spare: int) -> U8:
+    """[words, PE * planes, SIMD] of planes [P, O, K]."""
+    w = layer.window
+    groups, rows, turns, parts, beats = w.groups, d.row_folds(layer, f), d.plane_folds(layer, f), d.segments(layer), d.segment_folds(layer, f)
+    per_group, taps = planes.shape[1] // groups, w.fan_in // parts
+    full = np.full((turns * f.planes, groups, rows * f.pe, parts, beats * f.simd), spare, np.uint8)
+    full[: len(planes), :, :per_group, :, :taps] = planes.reshape(len(planes), groups, per_group, parts, taps)
+    split = full.reshape(turns, f.planes, groups, rows, f.pe, parts, beats, f.simd).transpose(2, 3, 0, 5, 6, 4, 1, 7)
+    return split.reshape(-1, f.pe * f.planes, f.simd)
+
+
+def gather_words(layer: Gather, f: d.Folding, instance: Instance) -> U8:
+    """[words, PE * bits] lookups {minus, use, index} in the order (row fold, term)."""
+    bits = int(instance.parameters["INDEX_W"])
+    rows, (outputs, terms) = d.row_folds(layer, f), layer.index.shape
+    code = layer.index | ((layer.sign != 0).astype(np.int64) << bits) | ((layer.sign < 0).astype(np.int64) << (bits + 1))
+    full = np.zeros((rows * f.pe, terms), np.int64)
+    full[:outputs] = code
+    return _fields(full.reshape(rows, f.pe, terms).transpose(0, 2, 1).reshape(rows * terms, f.pe), bits + 2)
+
+
+def _table_entries(layer: Table) -> I64:
+    """[words, 1] an entry for every pattern of bits; those that no number has hold 0."""
+    full = np.zeros(1 << layer.x.bits, np.int64)
+    full[np.arange(layer.x.low, layer.x.high + 1) & ((1 << layer.x.bits) - 1)] = layer.entries
+    return full[:, None]
+
+
+def head_words(layer: Headed, f: d.Folding, instance: Instance) -> U8:
+    """[words, bits] limits below flips, or biases above scales, in the order (border class, group, row fold, part)."""
+    if isinstance(layer.head, Thresholds) and instance.memory == "head":
+        return _limit_words(layer, layer.head, f, int(instance.parameters["SUM_W"]))
+    scale, bias = affine_terms(layer, str(instance.memory))
+    low, high = int(instance.parameters["SCALE_W"]), int(instance.parameters["BIAS_W"])
+    fold = {"head": _rows, "scale": _plane_rows, "partial": _segment_rows}[str(instance.memory)]
+    scales = _split(_fields(fold(np.broadcast_to(scale, bias.shape), layer, f, 0), low), low)
+    biases = _split(_fields(fold(bias, layer, f, 0), high), high)
     return np.concatenate([scales, biases], axis=2).reshape(len(scales), -1)
 
 
-def _fold(values: I64, layer: MatVec, f: d.Folding, spare: int) -> I64:
+def _limit_words(layer: Headed, head: Thresholds, f: d.Folding, bits: int) -> U8:
+    form = head_form(layer)
+    limits = popcount_thresholds(head, form)
+    never = int(form.high.max()) + 1
+    parts = [_split(_fields(_rows(limits[..., k], layer, f, never), bits), bits) for k in range(limits.shape[2])]
+    if head.flip is not None:
+        flips = np.broadcast_to(head.flip.astype(np.int64), limits.shape[:2])
+        parts.append(_split(_fields(_rows(flips, layer, f, 0), 1), 1))
+    return np.concatenate(parts, axis=2).reshape(len(parts[0]), -1)
+
+
+def _split(fields: U8, bits: int) -> U8:
+    return fields.reshape(len(fields), -1, bits)
+
+
+def _rows(values: I64, layer: Headed, f: d.Folding, spare: int) -> I64:
     """[words, PE] of values [B, O]; rows that the layer does not have hold `spare`."""
+    if isinstance(layer, Requantise):
+        return values.reshape(-1, f.lanes)
     groups, rows = layer.window.groups, d.row_folds(layer, f)
     per_group = values.shape[1] // groups
     full = np.full((len(values), groups, rows * f.pe), spare, np.int64)
     full[:, :, :per_group] = values.reshape(len(values), groups, per_group)
     return full.reshape(-1, f.pe)
+
+
+def _plane_rows(values: I64, layer: Headed, f: d.Folding, spare: int) -> I64:
+    """[words, PE * planes] of values [1, P * O]."""
+    assert isinstance(layer, MatVec)
+    groups, rows, turns, planes = layer.window.groups, d.row_folds(layer, f), d.plane_folds(layer, f), layer.weights.planes
+    per_plane = values.reshape(planes, groups, -1)
+    full = np.full((turns * f.planes, groups, rows * f.pe), spare, np.int64)
+    full[:planes, :, : per_plane.shape[2]] = per_plane
+    return full.reshape(turns, f.planes, groups, rows, f.pe).transpose(2, 3, 0, 4, 1).reshape(-1, f.pe * f.planes)
+
+
+def _segment_rows(values: I64, layer: Headed, f: d.Folding, spare: int) -> I64:
+    """[words, PE] of values [1, S * O]."""
+    assert isinstance(layer, MatVec)
+    groups, rows, parts = layer.window.groups, d.row_folds(layer, f), d.segments(layer)
+    per_part = values.reshape(parts, groups, -1)
+    full = np.full((parts, groups, rows * f.pe), spare, np.int64)
+    full[:, :, : per_part.shape[2]] = per_part
+    return full.reshape(parts, groups, rows, f.pe).transpose(1, 2, 0, 3).reshape(-1, f.pe)
 
 
 def _fields(values: I64, bits: int) -> U8:

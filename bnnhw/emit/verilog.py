@@ -15,6 +15,8 @@ from bnnhw.ir.design import Design
 from bnnhw.ir.integer import MatVec, Network
 from bnnhw.ir.pipeline import PORT, Instance, Pipeline, Stream, pipeline
 
+AXI = ("tdata", "tkeep", "tlast", "tvalid", "tready")
+
 
 @dataclass(frozen=True)
 class Naming:
@@ -48,9 +50,7 @@ def emit_verilog(net: Network, design: Design) -> dict[str, str]:
     files[f"rtl/{names.module}.v"] = _top(net, chain, names)
     for i in chain.instances:
         if i.memory:
-            layer = net[i.layer]
-            assert isinstance(layer, MatVec)
-            files[names.memory(i)] = memory_text(layer, design[i.layer], i)
+            files[names.memory(i)] = memory_text(net[i.layer], design[i.layer], i)
     return files
 
 
@@ -69,11 +69,8 @@ def environment() -> jinja2.Environment:
 
 def _top(net: Network, chain: Pipeline, names: Naming) -> str:
     s, m = chain.source, chain.sink
-    wires = "s_axis"
-    instances = []
-    for i in chain.instances:
-        instances.append(_instance(i, wires, names))
-        wires = names.of(i)
+    made = {i.name: names.of(i) for i in chain.instances}
+    instances = [_instance(i, made, names) for i in chain.instances]
     return (
         environment()
         .get_template("top.v.j2")
@@ -93,24 +90,26 @@ def _top(net: Network, chain: Pipeline, names: Naming) -> str:
     )
 
 
-def _instance(i: Instance, source: str, names: Naming) -> dict[str, object]:
-    """Finished strings of one instance; `source` prefixes the wires it reads."""
-    name = names.of(i)
+def _instance(i: Instance, made: dict[str, str], names: Naming) -> dict[str, object]:
+    """Finished strings of one instance; `made` are the identifiers of all."""
+    name = made[i.name]
     parameters = [(k, _sized(k, v, i)) for k, v in i.parameters.items()]
     if i.memory:
         parameters.append(("FILE", f'"{names.memory(i)}"'))
-    clock = [("clk", "aclk"), ("rst", "rst")]
-    s = [("s_data", f"{source}_data"), ("s_valid", f"{source}_valid"), ("s_ready", f"{source}_ready")]
+    ports = [] if i.module == "bnn_planes" else [("clk", "aclk"), ("rst", "rst")]
+    for side, wire in zip(("s",) if len(i.reads) < 2 else ("a", "b"), i.reads, strict=False):
+        source, branch = made[wire.source], "" if wire.branch is None else f"[{wire.branch}]"
+        ports += [(f"{side}_data", f"{source}_data"), (f"{side}_valid", f"{source}_valid{branch}"), (f"{side}_ready", f"{source}_ready{branch}")]
     m = [("m_data", f"{name}_data"), ("m_valid", f"{name}_valid"), ("m_ready", f"{name}_ready")]
-    wires = [f"{_range(i.m)}{name}_data", f"{name}_valid", f"{name}_ready"]
+    many = f"[{i.branches - 1}:0] " if i.branches else ""
+    wires = [f"{_range(i.m)}{name}_data", f"{many}{name}_valid", f"{many}{name}_ready"]
     if i.module == "bnn_frame":
-        s = [(f"s_{p}", f"s_axis_{p}") for p in ("tdata", "tkeep", "tlast", "tvalid", "tready")]
-        ports = [*clock, *s, *m, ("err", "err_frame")]
+        ports += [(f"s_{p}", f"s_axis_{p}") for p in AXI] + m + [("err", "err_frame")]
     elif i.module == "bnn_last":
-        m = [(f"m_{p}", f"m_axis_{p}") for p in ("tdata", "tkeep", "tlast", "tvalid", "tready")]
-        ports, wires = [*clock, *s, *m], []
+        ports += [(f"m_{p}", f"m_axis_{p}") for p in AXI]
+        wires = []
     else:
-        ports = [*([] if i.module == "bnn_planes" else clock), *s, *m]
+        ports += m
     return {"module": i.module, "name": f"u_{name}", "wires": wires, "parameters": _listed(parameters), "ports": _listed(ports)}
 
 
@@ -120,7 +119,7 @@ def _range(s: Stream) -> str:
 
 def _sized(name: str, value: int | str, i: Instance) -> str:
     """Literals of vector parameters carry their width, as linters want."""
-    widths = {"KEEP": i.s.width // 8, "PAD_BITS": i.parameters.get("PLANES", 1)}
+    widths = {"KEEP": i.m.width // 8, "PAD_BITS": i.parameters.get("PLANES", 1)}
     return f"{widths[name]}'h{value:x}" if name in widths else str(value)
 
 

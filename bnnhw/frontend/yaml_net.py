@@ -84,14 +84,8 @@ def expected_file(net: str | Path) -> Path | None:
 
 def _refuse_surplus(net: Topology, tensors: dict[str, Any], file: Path) -> None:
     """Parameters under a described layer's name that the description does not use are a mistake in one of them."""
-    parameters = {"conv": ["weight"], "dense": ["weight"], "batchnorm": ["weight", "bias", "running_mean", "running_var"], "threshold": ["values"]}
     for layer in net.layers:
-        used = list(parameters.get(layer.type, []))
-        if layer.type in ("conv", "dense"):
-            used += [p for p in ("bias", "alpha") if getattr(layer, p)]
-        if layer.type == "batchnorm":
-            used.append("num_batches_tracked")
-        known = {layer.tensor_name(p) for p in used}
+        known = {layer.tensor_name(p) for p in layer.stored}
         for name in tensors:
             if name.startswith(f"{layer.name}.") and name not in known and "." not in name[len(layer.name) + 1 :]:
                 raise BnnhwError(f"layer {layer.name!r}: {file.name} holds {name!r}, which the description does not use; set the key or remove it")

@@ -8,26 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.golden.windows import pad, taps
-from bnnhw.ir.encoding import U8, Alphabet
+from bnnhw.ir.encoding import U8, Alphabet, Encoding, numbers
 from bnnhw.ir.integer import MatVec
 
 BLOCK, RUN = 1 << 16, 1 << 12
 """Partial sums held at once by the popcount loop, so that they stay in cache, and the longest run of them."""
 
 
-def dot_products(layer: MatVec, x: U8) -> NDArray[np.integer]:
-    """[N, out rows, out columns, O] dot products for level maps [N, H, W, C]."""
+def dot_products(layer: MatVec, x: NDArray[np.integer]) -> NDArray[np.integer]:
+    """[N, out rows, out columns, O] totals for maps [N, H, W, C] of levels or integers."""
     if _packs(layer):
         return _popcount(layer, x)
     return _product(layer, x)
 
 
 def _packs(layer: MatVec) -> bool:
+    if not isinstance(layer.x, Encoding) or layer.partial is not None:
+        return False
     one_bit = layer.x.planes == 1 and layer.x.alphabet is Alphabet.BIPOLAR and layer.x.scale == (1,) and layer.x.offset == 0
     return one_bit and layer.weights.is_binary and layer.window.groups == 1 and layer.window.fan_in >= 32
 
 
-def _pack(bits: U8) -> NDArray[np.uint64]:
+def _pack(bits: NDArray) -> NDArray[np.uint64]:
     """[..., words] little-endian words of bits [..., C]; spare bits are 0."""
     packed = np.packbits(bits, axis=-1, bitorder="little")
     spare = -packed.shape[-1] % 8
@@ -44,7 +46,7 @@ def _packed_weights(layer: MatVec) -> NDArray[np.uint64]:
     return np.ascontiguousarray(_pack(bits).reshape(len(bits), -1).T)
 
 
-def _popcount(layer: MatVec, x: U8) -> NDArray[np.int32]:
+def _popcount(layer: MatVec, x: NDArray[np.integer]) -> NDArray[np.int32]:
     """K - 2 * popcount(xor)."""
     w, weights = layer.window, _packed_weights(layer)
     columns = np.concatenate(taps(_pack(pad(x, w)), w), axis=-1).reshape(-1, len(weights))
@@ -78,17 +80,23 @@ def _differing(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.unsig
 @lru_cache(maxsize=256)
 def _matrix(layer: MatVec) -> NDArray:
     """[groups, K, M] weights in the narrowest type that holds every partial sum exactly."""
-    bound = int(np.abs(layer.weights.values).sum(1).max(initial=0) * np.abs(layer.x.values).max())
+    most = max(abs(layer.x.low), abs(layer.x.high))
+    bound = int(np.abs(layer.weights.values).sum(1).max(initial=0)) * most
     dtype = np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64
     g = layer.window.groups
     return np.ascontiguousarray(layer.weights.values.reshape(g, -1, layer.window.fan_in).transpose(0, 2, 1).astype(dtype))
 
 
-def _product(layer: MatVec, x: U8) -> NDArray[np.integer]:
+def _product(layer: MatVec, x: NDArray[np.integer]) -> NDArray[np.integer]:
     w, matrix = layer.window, _matrix(layer)
-    values = layer.x.values.astype(matrix.dtype)[pad(x, w)]
+    values = numbers(layer.x, pad(x, w)).astype(matrix.dtype)
     grouped = [t.reshape(*t.shape[:3], w.groups, w.group_channels) for t in taps(values, w)]
     stacked = np.stack(grouped, axis=-2)
     rows = stacked.reshape(-1, w.groups, w.fan_in).transpose(1, 0, 2)
-    dot = (rows @ matrix).transpose(1, 0, 2)
-    return dot.reshape(len(x), w.out_rows, w.out_columns, layer.weights.outputs).astype(np.int64)
+    if layer.partial is None:
+        dot = rows @ matrix
+    else:
+        step = layer.partial.taps
+        pieces = range(0, w.fan_in, step)
+        dot = np.sum([layer.partial.fixed.apply((rows[..., k : k + step] @ matrix[:, k : k + step]).astype(np.int64)) for k in pieces], axis=0)
+    return dot.transpose(1, 0, 2).reshape(len(x), w.out_rows, w.out_columns, layer.weights.outputs).astype(np.int64)

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, prod
+from math import ceil, gcd, prod
 
+from bnnhw.ir.encoding import Format, Integers
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Layer, MatVec, Network, Pool
+from bnnhw.ir.integer import Concat, Gather, Layer, MatVec, Network, Pool, Requantise, SumPool, Windowed
 
 
 @dataclass(frozen=True)
 class Folding:
-    """Parallelism of one layer. A pool has lanes only; a layer without a sliding window has no lanes."""
+    """Parallelism of one layer. Products have PE, SIMD and planes, lookups PE, what works element by element lanes."""
 
     name: str
     pe: int = 1
     """Outputs computed together."""
     simd: int = 1
     """Inputs that each of them takes a cycle."""
+    planes: int = 1
+    """Weight planes of an output computed together."""
     lanes: int = 0
-    """Channels in a word of the sliding window's buffer, a divisor of a group's channels; 0 without a window."""
+    """Channels in a word of the sliding window's buffer, or elements a cycle: a divisor of the channels; 0 where neither is."""
     buffer_words: int = 0
     """Words of that buffer, a power of two; 0 without a window."""
     fifo_words: int = 2
     """Words of the queue behind the layer."""
+    queue_words: tuple[int, ...] = ()
+    """Words of the queue before each input, where there are two."""
 
 
 @dataclass(frozen=True)
@@ -45,43 +50,82 @@ class Design:
 
 def windowed(layer: Layer) -> bool:
     """Whether the layer needs a sliding window in front."""
-    return isinstance(layer, Pool) or not layer.window.whole
+    if isinstance(layer, Pool | SumPool):
+        return True
+    return isinstance(layer, MatVec | Gather) and not layer.window.whole
 
 
-def row_folds(layer: MatVec, folding: Folding) -> int:
+def elementwise(layer: Layer) -> bool:
+    """Whether the layer works on single elements, without a window."""
+    return not isinstance(layer, Windowed)
+
+
+def row_folds(layer: MatVec | Gather, folding: Folding) -> int:
     """Beats of one group's outputs."""
-    return ceil(layer.weights.outputs // layer.window.groups / folding.pe)
+    return ceil(layer.out_shape[0] // layer.window.groups / folding.pe)
+
+
+def plane_folds(layer: MatVec, folding: Folding) -> int:
+    """Turns in which an output's weight planes are computed."""
+    return ceil(layer.weights.planes / folding.planes)
+
+
+def segments(layer: MatVec) -> int:
+    """Partial sums of one output, 1 where they are not narrowed."""
+    return 1 if layer.partial is None else layer.window.fan_in // layer.partial.taps
+
+
+def segment_folds(layer: MatVec, folding: Folding) -> int:
+    """Beats of one partial sum's inputs."""
+    return ceil(layer.window.fan_in // segments(layer) / folding.simd)
 
 
 def input_folds(layer: MatVec, folding: Folding) -> int:
     """Beats of one output's inputs."""
-    return ceil(layer.window.fan_in / folding.simd)
+    return segments(layer) * segment_folds(layer, folding)
 
 
-def compute_beats(layer: MatVec, folding: Folding) -> int:
-    """Cycles that the matrix-vector unit takes for a frame."""
+def compute_beats(layer: MatVec | Gather, folding: Folding) -> int:
+    """Cycles that the matrix-vector unit, or the lookups, take for a frame."""
     w = layer.window
-    return w.groups * row_folds(layer, folding) * input_folds(layer, folding) * w.out_pixels
+    per_output = layer.index.shape[1] if isinstance(layer, Gather) else plane_folds(layer, folding) * input_folds(layer, folding)
+    return w.groups * row_folds(layer, folding) * per_output * w.out_pixels
 
 
-def window_beats(layer: Layer, lanes: int) -> int:
+def window_beats(layer: Windowed, lanes: int) -> int:
     """Words that leave the sliding window for a frame, one a cycle."""
     w = layer.window
     return w.out_pixels * w.taps * w.shape[0] // lanes
 
 
-def input_beats(layer: Layer, lanes: int) -> int:
+def input_beats(layer: Windowed, lanes: int) -> int:
     """Words that enter the sliding window for a frame."""
     c, rows, columns = layer.window.shape
     return rows * columns * c // lanes
 
 
-def window_channels(layer: Layer) -> int:
-    """Channels that a word of the sliding window must divide."""
-    return layer.window.shape[0] if isinstance(layer, Pool) else layer.window.group_channels
+def element_beats(layer: Layer, lanes: int) -> int:
+    """Cycles of a layer that takes `lanes` elements each."""
+    return prod(layer.out_shape) // lanes
 
 
-def buffer_rows(layer: Layer) -> int:
+def lane_channels(layer: Layer) -> int:
+    """Channels that a word of the sliding window, or a cycle's elements, must divide."""
+    match layer:
+        case MatVec():
+            return layer.window.group_channels
+        case Concat():
+            return gcd(layer.shapes[0][0], layer.shapes[1][0])
+        case _:
+            return layer.sources[0][0][0]
+
+
+def port_bits(code: Format) -> int:
+    """Bits of an element at the output port: numbers in whole bytes."""
+    return next(b for b in (8, 16, 32, 64) if b >= code.bits) if isinstance(code, Integers) else code.planes
+
+
+def buffer_rows(layer: Windowed) -> int:
     """Rows that the sliding window holds so that neither side waits for the other longer than the schedule says.
 
     One window and the rows by which the next differs; at a frame's end, its last window and the next frame's first.
@@ -93,7 +137,7 @@ def buffer_rows(layer: Layer) -> int:
     return max(min(reach, w.shape[1]) + w.stride[0], at_end)
 
 
-def least_buffer_words(layer: Layer, lanes: int) -> int:
+def least_buffer_words(layer: Windowed, lanes: int) -> int:
     """Words below which the sliding window could not hold one window position."""
     w = layer.window
     reach = min(w.dilation[0] * (w.kernel[0] - 1) + 1, w.shape[1])
@@ -106,13 +150,17 @@ def check(net: Network, design: Design) -> None:
         raise BnnhwError(f"design: its layers are not those of network {net.name!r} in order; regenerate it")
     if design.clock_mhz <= 0:
         raise BnnhwError(f"design: clock {design.clock_mhz} MHz is not positive; give MHz")
-    last_bits = 8 if net.layers[-1].code is None else 1
+    last = net.layers[-1]
+    if port_bits(last.out) not in (1, 8, 16, 32, 64) or (isinstance(last.out, Integers) and not isinstance(last, MatVec | Gather | Requantise)):
+        raise BnnhwError(
+            f"layer {last.name!r}: ends the network in {last.out.planes}-bit levels or sums without a head; end with a dense layer or a sign"
+        )
     ports = (
         ("input", design.input_lanes, net.x.planes, prod(net.port.shape)),
-        ("output", design.output_lanes, last_bits, prod(net.layers[-1].out_shape)),
+        ("output", design.output_lanes, port_bits(last.out), prod(last.out_shape)),
     )
     for what, lanes, bits, elements in ports:
-        step = 8 // bits
+        step = max(1, 8 // bits)
         most = max(64, -(-elements // step) * step)  # a bus is often wider than a tiny frame
         if lanes < 1 or lanes % step or lanes > most:
             raise BnnhwError(f"design: {what} lanes {lanes} of {bits} bits cannot be; give a multiple of {step} up to {most}")
@@ -121,22 +169,31 @@ def check(net: Network, design: Design) -> None:
 
 
 def _check_folding(layer: Layer, f: Folding) -> None:
-    w = layer.window
-    limits = []
-    if isinstance(layer, MatVec):
+    limits = [("fifo", f.fifo_words, 2, 1 << 20)]
+    if isinstance(layer, MatVec | Gather):
         # Up to twice the layer's size, the surplus being neutral lanes: published foldings have such.
-        limits = [("pe", f.pe, 2 * layer.weights.outputs // w.groups), ("simd", f.simd, 2 * w.fan_in)]
-    for what, value, most in [*limits, ("fifo", f.fifo_words, 1 << 20)]:
-        least = 2 if what == "fifo" else 1
+        limits.append(("pe", f.pe, 1, 2 * layer.out_shape[0] // layer.window.groups))
+    if isinstance(layer, MatVec):
+        limits.append(("simd", f.simd, 1, 2 * layer.window.fan_in // segments(layer)))
+        limits.append(("planes", f.planes, 1, layer.weights.planes))
+    limits += [("queues", words, 2, 1 << 20) for words in f.queue_words]
+    for what, value, least, most in limits:
         if not least <= value <= most:
             raise BnnhwError(f"layer {f.name!r}: {what} {value} cannot be; give {least} to {most}")
-    if not windowed(layer):
-        if f.lanes or f.buffer_words:
+    joins = len(layer.sources) > 1
+    if len(f.queue_words) != (len(layer.sources) if joins else 0):
+        raise BnnhwError(f"layer {f.name!r}: {len(f.queue_words)} queues for {len(layer.sources)} inputs; give one each where there are two")
+    if not windowed(layer) and f.buffer_words:
+        raise BnnhwError(f"layer {f.name!r}: lanes and buffer belong to a sliding window, it has none; remove them")
+    if not windowed(layer) and not elementwise(layer):
+        if f.lanes:
             raise BnnhwError(f"layer {f.name!r}: lanes and buffer belong to a sliding window, it has none; remove them")
         return
-    channels = window_channels(layer)
+    channels = lane_channels(layer)
     if f.lanes < 1 or channels % f.lanes:
         raise BnnhwError(f"layer {f.name!r}: lanes {f.lanes} do not divide {channels} channels; give a divisor")
-    least = least_buffer_words(layer, f.lanes)
-    if f.buffer_words < least or f.buffer_words & (f.buffer_words - 1):
-        raise BnnhwError(f"layer {f.name!r}: buffer {f.buffer_words} must be a power of two of at least {least} words; enlarge it")
+    if windowed(layer):
+        assert isinstance(layer, Windowed)
+        least = least_buffer_words(layer, f.lanes)
+        if f.buffer_words < least or f.buffer_words & (f.buffer_words - 1):
+            raise BnnhwError(f"layer {f.name!r}: buffer {f.buffer_words} must be a power of two of at least {least} words; enlarge it")

@@ -1,4 +1,4 @@
-"""How the levels of a quantised tensor are spelled in bits."""
+"""How the values of a tensor are spelled in bits: levels of a code, or plain integers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bnnhw.ir.errors import BnnhwError
 
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
+MAX_INTEGER_BITS = 62
 
 
 class Alphabet(Enum):
@@ -69,10 +70,39 @@ class Encoding:
         """2p - (2**bits - 1) for p = 0 .. 2**bits - 1: the odd numbers, with bipolar planes."""
         return Encoding(Alphabet.BIPOLAR, 0, tuple(1 << q for q in range(bits)), _counting(bits))
 
+    @staticmethod
+    def of_values(values: tuple[int, ...]) -> Encoding:
+        """The encoding with fewest planes for rising `values`.
+
+        Evenly spaced values count up from the first; others are thermometer or binary codes over their
+        common step, whichever has fewer planes.
+        """
+        if values == (-1, 1):
+            return Encoding.bipolar()
+        steps = np.diff(values)
+        unit = int(np.gcd.reduce(steps)) if len(steps) else 1
+        places = [(v - values[0]) // unit for v in values]
+        bits = max(1, places[-1].bit_length())
+        if len(steps) <= bits:
+            thermometer = tuple(tuple(int(level > q) for q in range(len(steps))) for level in range(len(values)))
+            return Encoding(Alphabet.UNIPOLAR, values[0], tuple(int(s) for s in steps), thermometer)
+        codebook = tuple(tuple((place >> q) & 1 for q in range(bits)) for place in places)
+        return Encoding(Alphabet.UNIPOLAR, values[0], tuple(unit << q for q in range(bits)), codebook)
+
     @property
     def planes(self) -> int:
         """Q."""
         return len(self.scale)
+
+    @property
+    def low(self) -> int:
+        """Least value."""
+        return int(self.values[0])
+
+    @property
+    def high(self) -> int:
+        """Greatest value."""
+        return int(self.values[-1])
 
     @property
     def levels(self) -> int:
@@ -95,6 +125,54 @@ class Encoding:
         """The level with exactly this value, None where there is none."""
         found = np.flatnonzero(self.values == value)
         return int(found[0]) if len(found) else None
+
+
+@dataclass(frozen=True)
+class Integers:
+    """Two's complement numbers from `low` to `high`; a product reads their bits as planes."""
+
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if self.low > self.high or self.bits > MAX_INTEGER_BITS:
+            raise BnnhwError(f"integers from {self.low} to {self.high} do not fit {MAX_INTEGER_BITS} bits; narrow them with a fixed-point layer")
+
+    @property
+    def bits(self) -> int:
+        """Bits of a number."""
+        return signed_bits(self.low, self.high)
+
+    @property
+    def planes(self) -> int:
+        """Q, read as planes."""
+        return self.bits
+
+    @property
+    def scale(self) -> tuple[int, ...]:
+        """Coefficient of each plane: the last counts negative."""
+        return (*(1 << q for q in range(self.bits - 1)), -(1 << (self.bits - 1)))
+
+    alphabet = Alphabet.UNIPOLAR
+    offset = 0
+
+    def level_of(self, value: float) -> int | None:
+        """The number itself, None for one outside."""
+        return int(value) if value == int(value) and self.low <= value <= self.high else None
+
+
+Format = Encoding | Integers
+"""What a stream between layers carries: levels of an encoding, or integers."""
+
+
+def numbers(code: Format, stored: NDArray[np.integer]) -> NDArray[np.integer]:
+    """The values of a stored array: levels of an encoding, or integers as they are."""
+    return code.values[stored] if isinstance(code, Encoding) else stored
+
+
+def signed_bits(low: int, high: int) -> int:
+    """Bits of a two's complement number that holds `low` and `high`."""
+    return max(low.bit_length() if low >= 0 else (~low).bit_length(), high.bit_length() if high >= 0 else (~high).bit_length()) + 1
 
 
 def _counting(bits: int) -> tuple[tuple[int, ...], ...]:

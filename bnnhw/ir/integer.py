@@ -5,165 +5,122 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir.encoding import I64, U8, Alphabet, Encoding
+from bnnhw.ir.encoding import I64, U8, Encoding, Format, Integers
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.topology import Shape, slide
+from bnnhw.ir.topology import Shape
+from bnnhw.ir.weights import Weights
+from bnnhw.ir.window import Bool, Window
 
-Bool = NDArray[np.bool_]
+Overflow = Literal["saturate", "zero", "wrap"]
 
 
 @dataclass(frozen=True)
-class Window:
-    """Which inputs one output sees. A dense layer sees the whole map; taps run (row, column, channel)."""
+class Fixed:
+    """A fixed-point format to narrow to: x >> shift, then what overflow says beyond `low` and `high`."""
 
-    shape: Shape
-    kernel: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    pad: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """top, left, bottom, right."""
-    pad_level: int = 0
-    """The level that stands in the margin; what it adds beyond the trained meaning, the head takes back."""
-    groups: int = 1
+    shift: int
+    low: int
+    high: int
+    overflow: Overflow = "saturate"
 
-    @staticmethod
-    def dense(shape: Shape) -> Window:
-        """The window of a dense layer over `shape`."""
-        return Window(shape, shape[1:])
+    def __post_init__(self) -> None:
+        if self.shift < 0 or self.low > self.high or (self.overflow == "wrap" and (self.low != -self.high - 1 or self.low & self.high)):
+            raise BnnhwError(f"fixed-point format {self} cannot be; give a shift of 0 or more, low <= high, and two's complement limits to wrap in")
 
-    @property
-    def out_rows(self) -> int:
-        """Rows of the output map."""
-        return slide(self.shape[1], self.kernel[0], self.stride[0], self.dilation[0], self.pad[0], self.pad[2])
+    def apply(self, x: I64) -> I64:
+        """Narrowed numbers."""
+        x = x >> self.shift
+        match self.overflow:
+            case "saturate":
+                return np.clip(x, self.low, self.high)
+            case "zero":
+                return np.where((x < self.low) | (x > self.high), 0, x)
+            case "wrap":
+                return (x - self.low) % (self.high - self.low + 1) + self.low
 
-    @property
-    def out_columns(self) -> int:
-        """Columns of the output map."""
-        return slide(self.shape[2], self.kernel[1], self.stride[1], self.dilation[1], self.pad[1], self.pad[3])
-
-    @property
-    def out_pixels(self) -> int:
-        """Positions of the window."""
-        return self.out_rows * self.out_columns
-
-    @property
-    def taps(self) -> int:
-        """Pixels under the window."""
-        return self.kernel[0] * self.kernel[1]
-
-    @property
-    def group_channels(self) -> int:
-        """Input channels of one group."""
-        return self.shape[0] // self.groups
-
-    @property
-    def fan_in(self) -> int:
-        """K: inputs of one output."""
-        return self.taps * self.group_channels
-
-    @property
-    def whole(self) -> bool:
-        """Whether the stream of pixels already is the stream of windows, in order and each pixel once."""
-        one_by_one = self.kernel == (1, 1) and self.stride == (1, 1)
-        whole_map = self.kernel == self.shape[1:] and self.groups == 1
-        return not any(self.pad) and self.dilation_is_free and (one_by_one or whole_map)
-
-    @property
-    def dilation_is_free(self) -> bool:
-        """Whether dilation moves no tap."""
-        return all(d == 1 or k == 1 for d, k in zip(self.dilation, self.kernel, strict=True))
-
-    @cached_property
-    def row_classes(self) -> tuple[tuple[int, ...], Bool]:
-        """Border class of each output row, and per class which kernel rows lie inside the map."""
-        return _classes(self.out_rows, self.shape[1], self.kernel[0], self.stride[0], self.dilation[0], self.pad[0])
-
-    @cached_property
-    def column_classes(self) -> tuple[tuple[int, ...], Bool]:
-        """As `row_classes`, for columns."""
-        return _classes(self.out_columns, self.shape[2], self.kernel[1], self.stride[1], self.dilation[1], self.pad[1])
-
-    @cached_property
-    def inside(self) -> Bool:
-        """[B, taps]: per border class (row class major) which taps lie inside the map."""
-        rows, columns = self.row_classes[1], self.column_classes[1]
-        both = rows[:, None, :, None] & columns[None, :, None, :]
-        return both.reshape(len(rows) * len(columns), self.taps)
-
-    @cached_property
-    def class_map(self) -> I64:
-        """[out_rows, out_columns] border class of every output pixel."""
-        rows, columns = np.array(self.row_classes[0]), np.array(self.column_classes[0])
-        return rows[:, None] * len(self.column_classes[1]) + columns[None, :]
-
-
-def _classes(out: int, size: int, kernel: int, stride: int, dilation: int, before: int) -> tuple[tuple[int, ...], Bool]:
-    at = np.arange(out)[:, None] * stride - before + np.arange(kernel) * dilation
-    seen: dict[tuple[bool, ...], int] = {}
-    index = tuple(seen.setdefault(tuple(row), len(seen)) for row in ((at >= 0) & (at < size)).tolist())
-    return index, np.array(list(seen), bool)
-
-
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """Weight planes: value[o, k] = sum_p scale[p, o] * symbol(bits[p, o, k]), 0 where the mask is 0."""
-
-    alphabet: Alphabet
-    bits: U8
-    """[P, O, K]"""
-    scale: I64
-    """[P, O]"""
-    mask: U8 | None = None
-    """[P, O, K]; None where every weight counts."""
-
-    @staticmethod
-    def binary(signs: NDArray[np.integer]) -> Weights:
-        """One bipolar plane from signs [O, K]; +1 is bit 1."""
-        return Weights(Alphabet.BIPOLAR, (signs > 0).astype(np.uint8)[None], np.ones((1, len(signs)), np.int64))
-
-    @property
-    def outputs(self) -> int:
-        """O."""
-        return self.bits.shape[1]
-
-    @property
-    def is_binary(self) -> bool:
-        """Whether the values are just -1 and +1."""
-        one_plane = self.alphabet is Alphabet.BIPOLAR and len(self.bits) == 1 and self.mask is None
-        return one_plane and bool((self.scale == 1).all())
-
-    @cached_property
-    def values(self) -> I64:
-        """[O, K] integer weights."""
-        low, high = self.alphabet.value
-        planes = np.where(self.bits == 1, np.int64(high), np.int64(low))
-        if self.mask is not None:
-            planes *= self.mask
-        return (planes * self.scale[:, :, None]).sum(0)
+    def range_of(self, low: int, high: int) -> tuple[int, int]:
+        """Bounds of what numbers between `low` and `high` become."""
+        low, high = low >> self.shift, high >> self.shift
+        if self.low <= low and high <= self.high:
+            return low, high
+        if self.overflow == "saturate":
+            return min(max(low, self.low), self.high), max(min(high, self.high), self.low)
+        return min(self.low, 0), max(self.high, 0)
 
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """level = number of k with dot >= values[class, o, k]."""
+    """level = number of k with (total >= values[class, o, k]) xor flip[o]."""
 
     values: I64
-    """[B, O, L-1], rising along the last axis; B is 1, or the window's border classes."""
+    """[B, O, L-1], rising along the last axis, falling where flipped; B is 1, or the window's border classes."""
     code: Encoding
+    flip: Bool | None = None
+    """[O] outputs whose level falls with the total; None where none does."""
+
+    @property
+    def per_class(self) -> I64:
+        """What differs between border classes."""
+        return self.values
+
+    def level(self, total: NDArray[np.integer], rows: NDArray) -> U8:
+        """Levels of totals [..., O] under thresholds [..., O, L-1]."""
+        level = np.zeros(total.shape, np.uint8)
+        for k in range(self.values.shape[2]):
+            level += (total >= rows[..., k]) if self.flip is None else (total >= rows[..., k]) ^ self.flip
+        return level
 
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """out = scale[o] * dot + bias[class, o], in units of 2**-fraction_bits of the trained sum."""
+    """out = scale[o] * total + bias[class, o], in units of 2**-fraction_bits of the trained value, then narrowed."""
 
     scale: I64
     """[O]"""
     bias: I64
     """[B, O]; B is 1, or the window's border classes."""
     fraction_bits: int = 0
+    fixed: Fixed | None = None
+
+    @property
+    def per_class(self) -> I64:
+        """What differs between border classes."""
+        return self.bias
+
+    def out(self, total: NDArray[np.integer], bias: I64) -> I64:
+        """Numbers of totals [..., O] under biases [..., O]."""
+        x = total.astype(np.int64) * self.scale + bias
+        return x if self.fixed is None else self.fixed.apply(x)
+
+    def exact_range(self, low: I64, high: I64) -> tuple[int, int]:
+        """Bounds of what totals between `low` and `high` [O] become before they are narrowed."""
+        ends = np.stack([low, high])[:, None] * self.scale + self.bias
+        return int(ends.min()), int(ends.max())
+
+    def integers(self, low: I64, high: I64) -> Integers:
+        """What totals between `low` and `high` [O] become."""
+        bounds = self.exact_range(low, high)
+        return Integers(*(bounds if self.fixed is None else self.fixed.range_of(*bounds)))
+
+
+Head = Thresholds | Sums
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Sums of every `taps` inputs are narrowed before they are added."""
+
+    taps: int
+    fixed: Fixed
+
+
+PORT = ""
+"""Stands for the input port among a layer's inputs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,56 +128,58 @@ class MatVec:
     """A convolution or dense layer: dot products over a window, then thresholds or integer sums."""
 
     name: str
-    x: Encoding
+    x: Format
     window: Window
     weights: Weights
-    head: Thresholds | Sums
+    head: Head
+    partial: Partial | None = None
+    inputs: tuple[str, ...] = ()
+    """Layers that feed it; empty: the one before."""
 
     def __post_init__(self) -> None:
-        b, (o, k) = len(self.window.inside), self.weights.values.shape
-        per_class = self._per_class
-        if isinstance(self.head, Sums) and self.head.scale.shape != (o,):
-            raise BnnhwError(f"layer {self.name!r}: {self.head.scale.shape} scales for {o} outputs; give one each")
-        if k != self.window.fan_in or per_class.shape[1] != o or o % self.window.groups:
-            raise BnnhwError(f"layer {self.name!r}: weights {(o, k)} do not fit fan-in {self.window.fan_in} and head {per_class.shape}")
-        if per_class.shape[0] not in (1, b):
-            raise BnnhwError(f"layer {self.name!r}: {per_class.shape[0]} border classes given, the window has {b}; give 1 or {b}")
-        if isinstance(self.head, Thresholds) and per_class.shape[2] != self.head.code.levels - 1:
+        b, (o, k) = len(self.window.inside), self.weights.bits.shape[1:]
+        if k != self.window.fan_in or o % self.window.groups:
             raise BnnhwError(
-                f"layer {self.name!r}: {per_class.shape[2]} thresholds need {per_class.shape[2] + 1} levels, "
-                f"its encoding has {self.head.code.levels}; use uint({per_class.shape[2].bit_length()})"
+                f"layer {self.name!r}: weights {(o, k)} do not fit fan-in {self.window.fan_in} in groups of {self.window.groups}; check its sizes"
             )
+        if self.partial and k % self.partial.taps:
+            raise BnnhwError(f"layer {self.name!r}: partial sums of {self.partial.taps} inputs do not divide its fan-in {k}; choose a divisor")
+        _check_head(self.name, self.head, o, b)
 
     @property
-    def _per_class(self) -> I64:
-        return self.head.values if isinstance(self.head, Thresholds) else self.head.bias
+    def sources(self) -> tuple[tuple[Shape, Format], ...]:
+        """Shape and format of each input."""
+        return ((self.window.shape, self.x),)
 
     @property
     def border_classes(self) -> int:
         """B: sets of thresholds or biases, 1 where the margin makes no difference."""
-        return len(self._per_class)
+        return len(self.head.per_class)
 
     @property
     def out_shape(self) -> Shape:
         """Channels, rows, columns of the output."""
         return self.weights.outputs, self.window.out_rows, self.window.out_columns
 
-    @property
-    def code(self) -> Encoding | None:
-        """Encoding of the output; None for sums."""
-        return self.head.code if isinstance(self.head, Thresholds) else None
+    @cached_property
+    def out(self) -> Format:
+        """Format of the output."""
+        return _head_format(self.head, self.dot_range)
 
     @cached_property
     def dot_range(self) -> tuple[I64, I64]:
-        """[O] least and [O] greatest dot product that these weights can give."""
-        return span(self.weights.values, int(self.x.values[0]), int(self.x.values[-1]))
+        """[O] least and [O] greatest total that these weights can give."""
+        if self.partial is None:
+            return span(self.weights.values, self.x.low, self.x.high)
+        parts = self.weights.values.reshape(self.weights.outputs, -1, self.partial.taps)
+        bounds = [self._narrowed(*span(parts[:, s], self.x.low, self.x.high)) for s in range(parts.shape[1])]
+        low, high = np.sum(bounds, axis=0)
+        return low, high
 
-    @property
-    def out_range(self) -> tuple[int, int]:
-        """Least and greatest sum, for a layer that ends in sums."""
-        assert isinstance(self.head, Sums)
-        ends = np.stack(self.dot_range)[:, None] * self.head.scale + self.head.bias
-        return int(ends.min()), int(ends.max())
+    def _narrowed(self, low: I64, high: I64) -> tuple[I64, I64]:
+        assert self.partial is not None
+        ends = [self.partial.fixed.range_of(int(a), int(b)) for a, b in zip(low, high, strict=True)]
+        return np.array([a for a, _ in ends]), np.array([b for _, b in ends])
 
     @cached_property
     def tap_sums(self) -> I64:
@@ -229,13 +188,94 @@ class MatVec:
 
 
 @dataclass(frozen=True, eq=False)
+class Gather:
+    """total[o] = sum over j of sign[o, j] * (the number at index[o, j] of the window): sums of shared products."""
+
+    name: str
+    x: Integers
+    window: Window
+    index: I64
+    """[O, J] places in the window, ordered (row, column, channel)."""
+    sign: NDArray[np.int8]
+    """[O, J] -1, 0 or +1."""
+    head: Head
+    inputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        w = self.window
+        if w.groups != 1 or self.index.shape != self.sign.shape or self.index.min() < 0 or self.index.max() >= w.fan_in:
+            raise BnnhwError(f"layer {self.name!r}: its lookups do not lie in a window of {w.fan_in} numbers; check its index")
+        _check_head(self.name, self.head, len(self.index), 1)
+
+    @property
+    def sources(self) -> tuple[tuple[Shape, Format], ...]:
+        """Shape and format of each input."""
+        return ((self.window.shape, self.x),)
+
+    @property
+    def out_shape(self) -> Shape:
+        """Channels, rows, columns of the output."""
+        return len(self.index), self.window.out_rows, self.window.out_columns
+
+    @cached_property
+    def total_range(self) -> tuple[I64, I64]:
+        """[O] least and [O] greatest total."""
+        return span(self.sign.astype(np.int64), self.x.low, self.x.high)
+
+    @cached_property
+    def out(self) -> Format:
+        """Format of the output."""
+        return _head_format(self.head, self.total_range)
+
+
+@dataclass(frozen=True, eq=False)
+class Requantise:
+    """A head on a stream of integers: thresholds, or an affine in a fixed-point format."""
+
+    name: str
+    x: Integers
+    shape: Shape
+    head: Head
+    inputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_head(self.name, self.head, self.shape[0], 1)
+
+    @property
+    def sources(self) -> tuple[tuple[Shape, Format], ...]:
+        """Shape and format of each input."""
+        return ((self.shape, self.x),)
+
+    @property
+    def out_shape(self) -> Shape:
+        """Channels, rows, columns of the output."""
+        return self.shape
+
+    @cached_property
+    def out(self) -> Format:
+        """Format of the output."""
+        ends = np.full((2, self.shape[0]), [[self.x.low], [self.x.high]], np.int64)
+        return _head_format(self.head, (ends[0], ends[1]))
+
+
+@dataclass(frozen=True, eq=False)
 class Pool:
     """Maximum over a window, channel by channel; the margin holds the lowest level."""
 
     name: str
-    x: Encoding
+    x: Format
     window: Window
-    """With as many groups as channels, and pad_level 0."""
+    """With as many groups as channels, and pad_level 0; without a margin for integers."""
+    inputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.x, Integers) and any(self.window.pad):
+            raise BnnhwError(f"layer {self.name!r}: a padded max pool of integers is not generated; pool without pad or after the activation")
+
+    @property
+    def sources(self) -> tuple[tuple[Shape, Format], ...]:
+        """Shape and format of each input."""
+        return ((self.window.shape, self.x),)
 
     @property
     def out_shape(self) -> Shape:
@@ -243,12 +283,186 @@ class Pool:
         return self.window.shape[0], self.window.out_rows, self.window.out_columns
 
     @property
-    def code(self) -> Encoding:
-        """Encoding of the output."""
+    def out(self) -> Format:
+        """Format of the output."""
         return self.x
 
 
-Layer = MatVec | Pool
+@dataclass(frozen=True, eq=False)
+class SumPool:
+    """Sum over a window, channel by channel: an average pool whose division the next layer carries. The margin adds 0."""
+
+    name: str
+    x: Integers
+    window: Window
+    """With as many groups as channels."""
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[tuple[Shape, Format], ...]:
+        """Shape and format of each input."""
+        return ((self.window.shape, self.x),)
+
+    @property
+    def out_shape(self) -> Shape:
+        """Channels, rows, columns of the output."""
+        return self.window.shape[0], self.window.out_rows, self.window.out_columns
+
+    @property
+    def out(self) -> Integers:
+        """Format of the output."""
+        taps = self.window.taps
+        return Integers(min(taps * self.x.low, self.x.low), max(taps * self.x.high, self.x.high))
+
+
+@dataclass(frozen=True, eq=False)
+class Add:
+    """(a << shifts[0]) + (b << shifts[1]), element by element."""
+
+    name: str
+    xs: tuple[Integers, Integers]
+    shape: Shape
+    shifts: tuple[int, int]
+    inputs: tuple[str, ...]
+
+    @property
+    def sources(self) -> tuple[tuple[Shape, Format], ...]:
+        """Shape and format of each input."""
+        return (self.shape, self.xs[0]), (self.shape, self.xs[1])
+
+    @property
+    def out_shape(self) -> Shape:
+        """Channels, rows, columns of the output."""
+        return self.shape
+
+    @property
+    def out(self) -> Integers:
+        """Format of the output."""
+        (a, b), (s, t) = self.xs, self.shifts
+        return Integers((a.low << s) + (b.low << t), (a.high << s) + (b.high << t))
+
+
+@dataclass(frozen=True, eq=False)
+class Multiply:
+    """a * b; b has a's shape, one channel for all (a map), or one pixel for all (a scale per channel)."""
+
+    name: str
+    xs: tuple[Integers, Integers]
+    shape: Shape
+    b_shape: Shape
+    inputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        c, rows, columns = self.shape
+        if self.b_shape not in (self.shape, (1, rows, columns), (c, 1, 1)):
+            raise BnnhwError(f"layer {self.name!r}: {self.b_shape} does not spread over {self.shape}; give one channel, one pixel or the same shape")
+
+    @property
+    def sources(self) -> tuple[tuple[Shape, Format], ...]:
+        """Shape and format of each input."""
+        return (self.shape, self.xs[0]), (self.b_shape, self.xs[1])
+
+    @property
+    def out_shape(self) -> Shape:
+        """Channels, rows, columns of the output."""
+        return self.shape
+
+    @property
+    def out(self) -> Integers:
+        """Format of the output."""
+        a, b = self.xs
+        ends = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
+        return Integers(min(ends), max(ends))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A function of one number by lookup: entries[x - x.low]."""
+
+    name: str
+    x: Integers
+    shape: Shape
+    entries: I64
+    inputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.x.bits > MAX_TABLE_BITS or len(self.entries) != self.x.high - self.x.low + 1:
+            raise BnnhwError(
+                f"layer {self.name!r}: a table of {len(self.entries)} entries for numbers of {self.x.bits} bits; narrow its input to {MAX_TABLE_BITS} bits"
+            )
+
+    @property
+    def sources(self) -> tuple[tuple[Shape, Format], ...]:
+        """Shape and format of each input."""
+        return ((self.shape, self.x),)
+
+    @property
+    def out_shape(self) -> Shape:
+        """Channels, rows, columns of the output."""
+        return self.shape
+
+    @property
+    def out(self) -> Integers:
+        """Format of the output."""
+        return Integers(int(self.entries.min()), int(self.entries.max()))
+
+
+@dataclass(frozen=True, eq=False)
+class Concat:
+    """Channels of one stream after those of another; codes must be the same, integers may differ in range."""
+
+    name: str
+    xs: tuple[Format, Format]
+    shapes: tuple[Shape, Shape]
+    inputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        a, b = self.xs
+        if a != b and not (isinstance(a, Integers) and isinstance(b, Integers)):
+            raise BnnhwError(f"layer {self.name!r}: its inputs have different encodings; concatenate before the activation")
+
+    @property
+    def sources(self) -> tuple[tuple[Shape, Format], ...]:
+        """Shape and format of each input."""
+        return tuple(zip(self.shapes, self.xs, strict=True))
+
+    @property
+    def out_shape(self) -> Shape:
+        """Channels, rows, columns of the output."""
+        (a, rows, columns), (b, _, _) = self.shapes
+        return a + b, rows, columns
+
+    @property
+    def out(self) -> Format:
+        """Format of the output."""
+        a, b = self.xs
+        if isinstance(a, Integers) and isinstance(b, Integers):
+            return Integers(min(a.low, b.low), max(a.high, b.high))
+        return a
+
+
+Windowed = MatVec | Gather | Pool | SumPool
+Layer = MatVec | Gather | Requantise | Pool | SumPool | Add | Multiply | Table | Concat
+MAX_TABLE_BITS = 12
+
+
+def _check_head(name: str, head: Head, outputs: int, classes: int) -> None:
+    if isinstance(head, Sums) and head.scale.shape != (outputs,):
+        raise BnnhwError(f"layer {name!r}: {head.scale.shape} scales for {outputs} outputs; give one each")
+    per_class = head.per_class
+    if per_class.shape[1] != outputs:
+        raise BnnhwError(f"layer {name!r}: head {per_class.shape} does not fit {outputs} outputs; check its sizes")
+    if per_class.shape[0] not in (1, classes):
+        raise BnnhwError(f"layer {name!r}: {per_class.shape[0]} border classes given, the window has {classes}; give 1 or {classes}")
+    if isinstance(head, Thresholds) and per_class.shape[2] != head.code.levels - 1:
+        raise BnnhwError(
+            f"layer {name!r}: {per_class.shape[2]} thresholds need {per_class.shape[2] + 1} levels, "
+            f"its encoding has {head.code.levels}; use uint({per_class.shape[2].bit_length()})"
+        )
+
+
+def _head_format(head: Head, total_range: tuple[I64, I64]) -> Format:
+    return head.code if isinstance(head, Thresholds) else head.integers(*total_range)
 
 
 def span(weights: I64, low: int, high: int) -> tuple[I64, I64]:
@@ -293,7 +507,7 @@ class InputPort:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Layers in execution order, each fed by the one before."""
+    """Layers in execution order; each names the layers that feed it, or follows the one before."""
 
     name: str
     port: InputPort
@@ -304,22 +518,45 @@ class Network:
     classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        shape, code = self.port.shape, self.x
+        made: dict[str, tuple[Shape, Format]] = {PORT: (self.port.shape, self.x)}
         for layer in self.layers:
-            if layer.window.shape != shape or layer.x != code:
-                raise BnnhwError(f"layer {layer.name!r}: takes {layer.window.shape}, the layer before gives {shape}; shapes and encodings must agree")
-            if layer.code is None and layer is not self.layers[-1]:
-                raise BnnhwError(f"layer {layer.name!r}: only the last layer may give sums; add an activation")
-            shape, code = layer.out_shape, layer.code or code
+            names = self.inputs_of(layer)
+            for name, (shape, code) in zip(names, layer.sources, strict=True):
+                if name not in made:
+                    raise BnnhwError(f"layer {layer.name!r}: takes {name!r}, which does not stand before it; reorder the layers")
+                if made[name] != (shape, code):
+                    raise BnnhwError(f"layer {layer.name!r}: takes {shape}, the layer before gives {made[name][0]}; shapes and encodings must agree")
+            made[layer.name] = layer.out_shape, layer.out
+        unread = set(made) - {name for layer in self.layers for name in self.inputs_of(layer)} - {self.layers[-1].name}
+        if unread:
+            raise BnnhwError(f"layer {sorted(unread)[0]!r}: nothing reads its output; remove it or make it the last")
 
     def __getitem__(self, name: str) -> Layer:
         """The layer of that name."""
         return next(layer for layer in self.layers if layer.name == name)
 
+    @cached_property
+    def _before(self) -> dict[str, str]:
+        names = [PORT, *(layer.name for layer in self.layers)]
+        return dict(zip(names[1:], names[:-1], strict=True))
+
+    def inputs_of(self, layer: Layer) -> tuple[str, ...]:
+        """Names of the layers that feed `layer`; PORT for the input."""
+        return layer.inputs or (self._before[layer.name],)
+
+    @cached_property
+    def readers(self) -> dict[str, tuple[str, ...]]:
+        """Per layer, and for PORT, the layers that read it, in order; a layer that reads it twice stands twice."""
+        found: dict[str, list[str]] = {name: [] for name in (PORT, *self._before)}
+        for layer in self.layers:
+            for name in self.inputs_of(layer):
+                found[name].append(layer.name)
+        return {name: tuple(readers) for name, readers in found.items()}
+
     @property
     def weight_bits(self) -> int:
-        """One-bit weights in all layers."""
-        return sum(layer.weights.bits.size for layer in self.layers if isinstance(layer, MatVec))
+        """Bits of weights in all layers."""
+        return sum(layer.weights.stored_bits for layer in self.layers if isinstance(layer, MatVec))
 
     def labels(self, outputs: NDArray[np.integer]) -> I64:
         """[N] class of outputs [N, O, 1, 1] or [N, O]."""
@@ -331,9 +568,8 @@ class Network:
     def __str__(self) -> str:
         lines = [f"network {self.name}: {self.port.raw} {'x'.join(map(str, self.port.shape))}"]
         for layer in self.layers:
-            w = layer.window
-            what = f"sums over {w.fan_in}" if isinstance(layer, MatVec) else "max"
-            lines.append(
-                f"  {layer.name}: {'x'.join(map(str, w.shape))} -> {'x'.join(map(str, layer.out_shape))}, {what}, kernel {w.kernel[0]}x{w.kernel[1]}"
-            )
+            shapes = " and ".join("x".join(map(str, shape)) for shape, _ in layer.sources)
+            what = f", kernel {layer.window.kernel[0]}x{layer.window.kernel[1]}" if isinstance(layer, Windowed) else ""
+            fed = f" from {', '.join(name or 'the input' for name in layer.inputs)}" if layer.inputs else ""
+            lines.append(f"  {layer.name}: {type(layer).__name__} {shapes} -> {'x'.join(map(str, layer.out_shape))}{what}{fed}")
         return "\n".join(lines)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir.encoding import I64, U8, Encoding
+from bnnhw.ir.encoding import I64, U8, Encoding, Integers
 from bnnhw.ir.integer import Network
 from bnnhw.ir.pipeline import Stream
 
@@ -71,9 +71,9 @@ def pack_frames(net: Network, port: Stream, frames: NDArray[np.integer]) -> U8:
 
 
 def layer_output(net: Network, name: str, stream: Stream, raw: U8) -> I64:
-    """[N, C, H, W] levels, or sums for a last layer of sums, of a layer's raw beats."""
+    """[N, C, H, W] levels, or integers, of a layer's raw beats."""
     layer = net[name]
     c, rows, columns = layer.out_shape
-    codes = unpack(stream, raw, signed=layer.code is None)
-    values = codes if layer.code is None else code_levels(layer.code, codes)
+    codes = unpack(stream, raw, signed=isinstance(layer.out, Integers))
+    values = codes if isinstance(layer.out, Integers) else code_levels(layer.out, codes)
     return values.reshape(len(raw), rows, columns, c).transpose(0, 3, 1, 2)

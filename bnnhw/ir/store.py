@@ -5,59 +5,62 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir.encoding import Alphabet, Encoding
+from bnnhw.ir import integer as i
+from bnnhw.ir.encoding import Alphabet, Encoding, Integers
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import InputPort, Layer, MatVec, Network, Pool, Sums, Thresholds, Weights, Window
+from bnnhw.ir.weights import Weights
+from bnnhw.ir.window import Window
 
-FORMAT = 1
+FORMAT = 2
 MAX_BYTES = 4 << 30
+KINDS: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        i.Network, i.InputPort, i.MatVec, i.Gather, i.Requantise, i.Pool, i.SumPool, i.Add, i.Multiply, i.Table, i.Concat,
+        i.Thresholds, i.Sums, i.Fixed, i.Partial, Weights, Window, Encoding, Integers,
+    )
+}  # fmt: skip
 
 
-def network_bytes(net: Network) -> bytes:
+def network_bytes(net: i.Network) -> bytes:
     """The file's bytes."""
     arrays: dict[str, NDArray] = {}
-    layers = [_describe(n, layer, arrays) for n, layer in enumerate(net.layers)]
-    head = {
-        "format": FORMAT, "name": net.name, "port": asdict(net.port), "x": _encoding(net.x), "label": net.label, "classes": net.classes, "layers": layers,
-    }  # fmt: skip
+    head = {"format": FORMAT, "network": _described(net, arrays)}
     arrays["network"] = np.frombuffer(json.dumps(head, sort_keys=True).encode(), np.uint8)
     out = io.BytesIO()
     np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
     return out.getvalue()
 
 
-def _encoding(e: Encoding) -> dict[str, Any]:
-    return {"alphabet": e.alphabet.name, "offset": e.offset, "scale": e.scale, "codebook": e.codebook}
+def _described(value: Any, arrays: dict[str, NDArray]) -> Any:
+    """Plain data for JSON; arrays go aside, planes of bits packed."""
+    if is_dataclass(value):
+        return {"kind": type(value).__name__, **{f.name: _described(getattr(value, f.name), arrays) for f in fields(value)}}
+    if isinstance(value, Enum):
+        return {"alphabet": value.name}
+    if isinstance(value, np.ndarray):
+        name = f"a{len(arrays)}"
+        packed = value.dtype in (np.uint8, np.bool_)
+        arrays[name] = np.packbits(value) if packed else value
+        return {"array": name, "shape": value.shape, "type": value.dtype.str, "packed": packed}
+    if isinstance(value, tuple):
+        return [_described(v, arrays) for v in value]
+    return value
 
 
-def _describe(n: int, layer: Layer, arrays: dict[str, NDArray]) -> dict[str, Any]:
-    data: dict[str, Any] = {"name": layer.name, "x": _encoding(layer.x), "window": asdict(layer.window)}
-    if isinstance(layer, Pool):
-        return {"kind": "pool", **data}
-    w = layer.weights
-    arrays[f"{n}.bits"], arrays[f"{n}.scale"] = np.packbits(w.bits), w.scale
-    if w.mask is not None:
-        arrays[f"{n}.mask"] = np.packbits(w.mask)
-    data |= {"kind": "matvec", "alphabet": w.alphabet.name, "planes": w.bits.shape}
-    if isinstance(layer.head, Thresholds):
-        arrays[f"{n}.thresholds"] = layer.head.values
-        return {**data, "code": _encoding(layer.head.code)}
-    arrays[f"{n}.head_scale"], arrays[f"{n}.bias"] = layer.head.scale, layer.head.bias
-    return {**data, "fraction_bits": layer.head.fraction_bits}
-
-
-def read_network(path: Path) -> Network:
+def read_network(path: Path) -> i.Network:
     """The network of a file that `network_bytes` made; BnnhwError for any other."""
     try:
         with zipfile.ZipFile(path) as z:
-            if sum(i.file_size for i in z.infolist()) > MAX_BYTES:
+            if sum(info.file_size for info in z.infolist()) > MAX_BYTES:
                 raise BnnhwError(f"{path}: unpacks to more than {MAX_BYTES} bytes; it is no network of this tool")
         with np.load(path, allow_pickle=False) as z:
             head = json.loads(z["network"].tobytes())
@@ -66,12 +69,13 @@ def read_network(path: Path) -> Network:
             for name in z.files:
                 if z[name].dtype.kind not in "iu":
                     raise BnnhwError(f"{path}: {name!r} holds {z[name].dtype}, no whole numbers; generate it again")
-            if head["port"]["raw"] not in ("uint8", "int8", "bipolar") or head["label"] not in ("argmax", "highest_bit"):
+            described = head["network"]
+            if described["port"]["raw"] not in ("uint8", "int8", "bipolar") or described["label"] not in ("argmax", "highest_bit"):
                 raise BnnhwError(f"{path}: has an input or label that this version does not know; generate it again")
-            layers = tuple(_layer(n, data, z) for n, data in enumerate(head["layers"]))
-        port = InputPort(**{**head["port"], "shape": tuple(head["port"]["shape"])})
-        classes = tuple(head["classes"]) if head["classes"] else None
-        return Network(head["name"], port, _read_encoding(head["x"]), layers, head["label"], classes)
+            net = _made(described, z)
+        if not isinstance(net, i.Network):
+            raise ValueError("no network")
+        return net
     except BnnhwError:
         raise
     except OSError as e:
@@ -80,27 +84,16 @@ def read_network(path: Path) -> Network:
         raise BnnhwError(f"{path}: damaged or no integer network ({type(e).__name__}); generate it again") from None
 
 
-def _read_encoding(data: dict[str, Any]) -> Encoding:
-    codebook = tuple(tuple(bits) for bits in data["codebook"])
-    return Encoding(Alphabet[data["alphabet"]], data["offset"], tuple(data["scale"]), codebook)
-
-
-def _layer(n: int, data: dict[str, Any], z: Any) -> Layer:
-    geometry: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data["window"].items()}
-    window = Window(**geometry)
-    x = _read_encoding(data["x"])
-    if data["kind"] == "pool":
-        return Pool(data["name"], x, window)
-    shape = tuple(data["planes"])
-    count = int(np.prod(shape))
-
-    def planes(name: str) -> NDArray[np.uint8]:
-        return np.unpackbits(z[name], count=count).reshape(shape)
-
-    mask = planes(f"{n}.mask") if f"{n}.mask" in z.files else None
-    weights = Weights(Alphabet[data["alphabet"]], planes(f"{n}.bits"), z[f"{n}.scale"], mask)
-    if "code" in data:
-        head: Thresholds | Sums = Thresholds(z[f"{n}.thresholds"], _read_encoding(data["code"]))
-    else:
-        head = Sums(z[f"{n}.head_scale"], z[f"{n}.bias"], data["fraction_bits"])
-    return MatVec(data["name"], x, window, weights, head)
+def _made(data: Any, z: Any) -> Any:
+    """What `_described` described."""
+    if isinstance(data, list):
+        return tuple(_made(v, z) for v in data)
+    if not isinstance(data, dict):
+        return data
+    if "alphabet" in data and len(data) == 1:
+        return Alphabet[data["alphabet"]]
+    if "array" in data:
+        shape = tuple(data["shape"])
+        raw = np.unpackbits(z[data["array"]], count=int(np.prod(shape))) if data["packed"] else z[data["array"]]
+        return raw.astype(np.dtype(data["type"])).reshape(shape)
+    return KINDS[data["kind"]](**{k: _made(v, z) for k, v in data.items() if k != "kind"})

@@ -1,60 +1,137 @@
-"""Groups a chain of layers into blocks: matrix-vector product, pools, batch norm, activation."""
+"""Groups the layers of a description into blocks: one operation, then pools, a scale, a batch norm and an activation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bnnhw.ir import topology as t
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.topology import BatchNorm, Conv, Dense, Flatten, LayerSpec, MaxPool, SignActivation, Threshold, Topology
+
+Operation = t.Conv | t.Dense | t.AvgPool | t.Add | t.Multiply | t.Concat | t.Table
+Activation = t.SignActivation | t.Threshold | t.Levels | t.FixedPoint
 
 
 @dataclass
 class Block:
-    """One matrix-vector layer and what follows it up to the next."""
+    """What one layer of the integer network, with its pools, stands for."""
 
-    matvec: Conv | Dense
-    pools_before: list[MaxPool] = field(default_factory=list)
+    operation: Operation | None
+    """None where the rest works on a stream as it is."""
+    inputs: tuple[str, ...]
+    """Ends of the blocks that feed it; INPUT for the network's input."""
+    end: str
+    """The last layer in it: what others name to read it."""
+    pools_before: list[t.MaxPool] = field(default_factory=list)
     """On the sums, before the batch norm."""
-    norm: BatchNorm | None = None
-    activation: SignActivation | Threshold | None = None
-    pools_after: list[MaxPool] = field(default_factory=list)
+    scale: t.Scale | None = None
+    norm: t.BatchNorm | None = None
+    activation: Activation | None = None
+    pools_after: list[t.MaxPool] = field(default_factory=list)
     """After the batch norm; a rising activation commutes with them."""
+    readers: int = 0
+    """Blocks that read it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the layer in the integer network."""
+        if self.operation is not None:
+            return self.operation.name
+        return self.activation.name if self.activation else self.end
+
+    @property
+    def real(self) -> bool:
+        """Whether it ends in real numbers: between a scale or batch norm and the activation that must follow."""
+        product = isinstance(self.operation, t.Conv | t.Dense) and (self.operation.alpha or self.operation.bias)
+        return self.activation is None and bool(self.scale or self.norm or product)
 
 
-def blocks(net: Topology) -> list[Block]:
+def blocks(net: t.Topology) -> list[Block]:
     """The blocks of `net` in order; BnnhwError for an order of layers that has no hardware form."""
-    net.shapes()
+    net.shape_of()
+    same = {layer.name: net.inputs_of(n)[0] for n, layer in enumerate(net.layers) if isinstance(layer, t.Flatten)}
+
+    def source(name: str) -> str:
+        while name in same:
+            name = same[name]
+        return name
+
+    reads = [tuple(source(name) for name in net.inputs_of(n)) for n in range(len(net.layers))]
+    count: dict[str, int] = {}
+    for layer, names in zip(net.layers, reads, strict=True):
+        for name in () if isinstance(layer, t.Flatten) else names:
+            count[name] = count.get(name, 0) + 1
     found: list[Block] = []
-    for layer in net.layers:
-        if isinstance(layer, Flatten):
+    for layer, names in zip(net.layers, reads, strict=True):
+        if isinstance(layer, t.Flatten):
             continue
-        if isinstance(layer, Conv | Dense):
-            if found and found[-1].activation is None:
-                raise BnnhwError(f"layer {layer.name!r}: its input, from {found[-1].matvec.name!r}, is not binary; put a sign between them")
-            found.append(Block(layer))
-        elif not found:
+        if isinstance(layer, Operation):
+            found.append(Block(layer, names, layer.name))
+            continue
+        if not found and not isinstance(layer, t.MaxPool):
             raise BnnhwError(f"layer {layer.name!r}: {layer.type} stands before the first conv or dense; start with one of those")
-        else:
+        joins = bool(found) and found[-1].end == names[0] and count[names[0]] == 1
+        if not (joins and _append(found[-1], layer)):
+            found.append(Block(None, names, layer.name))
             _append(found[-1], layer)
-    if not found:
-        raise BnnhwError(f"network {net.name!r}: no conv or dense layer; add one")
-    last = found[-1]
-    if last.activation is None and (last.pools_before or last.pools_after):
-        raise BnnhwError(f"layer {last.matvec.name!r}: a max pool of sums ends the network; put a sign after it or drop it")
+    _check(net, found)
+    ends = {block.end: block for block in found}
+    for block in found:
+        for name in block.inputs:
+            if name in ends:
+                ends[name].readers += 1
     return found
 
 
-def _append(block: Block, layer: LayerSpec) -> None:
+def _append(block: Block, layer: t.LayerSpec) -> bool:
+    """Take `layer` into the block; False where it needs a block of its own."""
+    done = block.activation is not None
     match layer:
-        case MaxPool():
-            (block.pools_after if block.norm or block.activation else block.pools_before).append(layer)
-        case BatchNorm():
-            if block.norm or block.activation:
+        case t.MaxPool():
+            fixed = isinstance(block.activation, t.FixedPoint)
+            if fixed or (done and block.operation is None):
+                return False
+            (block.pools_after if block.scale or block.norm or done else block.pools_before).append(layer)
+        case t.Scale():
+            if done or block.scale or block.norm:
+                raise BnnhwError(f"layer {layer.name!r}: a scale must stand between sums and their batch norm, once; move or merge it")
+            block.scale = layer
+        case t.BatchNorm():
+            if isinstance(block.activation, t.FixedPoint):
+                return False
+            if block.norm or done:
                 raise BnnhwError(f"layer {layer.name!r}: batchnorm must stand between a product and its sign, once; move or merge it")
             block.norm = layer
-        case SignActivation() | Threshold():
-            if block.activation:
+        case t.SignActivation() | t.Threshold() | t.Levels() | t.FixedPoint():
+            if isinstance(block.activation, t.FixedPoint):
+                return False
+            if done:
                 raise BnnhwError(f"layer {layer.name!r}: its input is binary already; remove it")
-            if isinstance(layer, Threshold) and block.norm:
-                raise BnnhwError(f"layer {layer.name!r}: a threshold takes the sums, not a batch norm's output; remove {block.norm.name!r}")
+            if isinstance(layer, t.Threshold | t.FixedPoint) and block.norm:
+                what = "a threshold takes the sums" if isinstance(layer, t.Threshold) else "a fixed-point layer takes integers"
+                raise BnnhwError(f"layer {layer.name!r}: {what}, not a batch norm's output; remove {block.norm.name!r}")
+            if isinstance(layer, t.FixedPoint) and (block.scale or block.real):
+                raise BnnhwError(f"layer {layer.name!r}: takes integers, {block.end!r} gives real numbers; fold the scale into its multiplier")
+            if isinstance(layer, t.FixedPoint) and block.pools_before:
+                return False
             block.activation = layer
+    block.end = layer.name
+    return True
+
+
+def _check(net: t.Topology, found: list[Block]) -> None:
+    if not any(isinstance(b.operation, t.Conv | t.Dense) for b in found):
+        raise BnnhwError(f"network {net.name!r}: no conv or dense layer; add one")
+    ends = {block.end: block for block in found}
+    for block in found:
+        for name in block.inputs:
+            if name != t.INPUT and name not in ends:
+                raise BnnhwError(
+                    f"layer {block.name!r}: reads {name!r}, which others read in mid-block too; put an activation or a fixed layer behind it"
+                )
+            if name in ends and ends[name].real:
+                raise BnnhwError(
+                    f"layer {block.name!r}: its input, from {ends[name].name!r}, is not binary; put a sign between them, or a fixed layer"
+                )
+    last = found[-1]
+    if last.activation is None and (last.pools_before or last.pools_after):
+        raise BnnhwError(f"layer {last.name!r}: a max pool of sums ends the network; put a sign after it or drop it")

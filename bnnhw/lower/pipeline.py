@@ -1,27 +1,32 @@
-"""The whole way: blocks, then signs and thresholds block by block, then clean-up passes."""
+"""The whole way: blocks, then weights and thresholds block by block, then clean-up passes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bnnhw.ir import integer as i
+from bnnhw.ir import topology as t
+from bnnhw.ir.encoding import I64, Alphabet, Encoding, Format, Integers
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Layer, MatVec, Network, Pool, Sums, Thresholds, Weights, Window, span
-from bnnhw.ir.topology import Conv
 from bnnhw.ir.trained import TrainedNetwork
+from bnnhw.ir.weights import Weights
+from bnnhw.ir.window import Window
 from bnnhw.lower.blocks import Block, blocks
 from bnnhw.lower.constants import drop_constants
-from bnnhw.lower.response import Close, Response, response
+from bnnhw.lower.factors import two_steps
+from bnnhw.lower.response import Close, Response, product_response, stream_response
 from bnnhw.lower.source import Source, source
-from bnnhw.lower.weights import signs
+from bnnhw.lower.weights import weights
 
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
     """An integer network and what its user should know of how it came about."""
 
-    network: Network
+    network: i.Network
     close: tuple[Close, ...]
     """Decisions that lie within the float32 error of a framework whose sums are not exact."""
     dropped: dict[str, int]
@@ -34,80 +39,292 @@ def lower(trained: TrainedNetwork) -> Lowered:
     Equal to the float32 evaluation where the network's sums are exact in float32, else to the
     float64 evaluation, with the decisions in doubt listed. Errors: BnnhwError naming the layer.
     """
-    src = source(trained.topology.input)
-    layers: list[Layer] = []
-    close: list[Close] = []
-    stream, shape = src, trained.topology.input.chw
-    for block in blocks(trained.topology):
-        new, stream, doubts = _lower_block(trained, block, stream, shape)
-        layers += new
-        close += doubts
-        shape = layers[-1].out_shape
-    if (stream.sign < 0).any() and layers[-1].code is not None:
+    top = trained.topology
+    src = source(top.input)
+    work = _Lowering(trained, blocks(top), src)
+    for block in work.blocks:
+        work.lower(block)
+    last = work.streams[work.blocks[-1].end]
+    layers = work.layers
+    if (last.source.sign < 0).any() and isinstance(layers[-1].out, Encoding):
         raise BnnhwError(
             f"layer {layers[-1].name!r}: the network ends in signs behind a max pool of sums and a batch norm with negative gamma; "
             "pool after the sign or end with a dense layer"
         )
-    top = trained.topology
-    if top.label == "highest_bit" and layers[-1].code is None:
+    if top.label == "highest_bit" and isinstance(layers[-1].out, Integers):
         raise BnnhwError(f"network {top.name!r}: label highest_bit takes bits, it ends in sums; end with a sign or threshold, or use argmax")
-    if top.classes is not None and len(top.classes) != np.prod(shape):
-        raise BnnhwError(f"network {top.name!r}: {len(top.classes)} classes are named, it has {np.prod(shape)} outputs; name each once")
-    raw = Network(top.name, src.port(top.input), src.code, tuple(layers), top.label, top.classes)
+    if top.classes is not None and len(top.classes) != np.prod(last.shape):
+        raise BnnhwError(f"network {top.name!r}: {len(top.classes)} classes are named, it has {np.prod(last.shape)} outputs; name each once")
+    assert isinstance(src.code, Encoding)
+    raw = i.Network(top.name, src.port(top.input), src.code, tuple(layers), top.label, top.classes)
     network = drop_constants(raw)
     dropped = {
-        layer.name: layer.weights.outputs - new.weights.outputs
+        layer.name: layer.out_shape[0] - new.out_shape[0]
         for layer, new in zip(raw.layers, network.layers, strict=True)
-        if isinstance(layer, MatVec) and isinstance(new, MatVec) and layer.weights.outputs != new.weights.outputs
+        if isinstance(layer, i.MatVec) and layer.out_shape != new.out_shape
     }
-    return Lowered(network, tuple(close), dropped)
+    return Lowered(network, tuple(work.close), dropped)
 
 
-def _window(block: Block, stream: Source, shape: tuple[int, int, int]) -> Window:
-    match block.matvec:
-        case Conv() as conv:
-            level = stream.code.level_of(conv.pad_value * stream.units_per_one)
-            return Window(shape, conv.kernel, conv.stride, conv.dilation, conv.pad, level or 0, conv.groups)
-        case _:
-            return Window.dense(shape)
+@dataclass(frozen=True, eq=False)
+class _Stream:
+    """A finished stream: the layer of the integer network that gives it, its shape, and what its integers mean."""
+
+    layer: str
+    shape: t.Shape
+    source: Source
 
 
-def _lower_block(trained: TrainedNetwork, block: Block, stream: Source, shape: tuple[int, int, int]) -> tuple[list[Layer], Source, list[Close]]:
-    """Layers of one block, what its output stream means, and decisions in doubt."""
-    window = _window(block, stream, shape)
-    w = signs(trained, block.matvec, window)
-    act: Response = response(trained, block, stream, window, w)
-    # Behind a max pool a falling batch norm asks for the minimum: send the inverted bit, whose maximum it is.
-    inverted = act.reversed & bool(block.pools_before)
-    if inverted.any() and block.pools_after:
-        raise BnnhwError(f"layer {block.matvec.name!r}: pools on both sides of a batch norm with negative gamma; keep one of them")
-    row_sign = np.where(act.falling ^ inverted, -1, 1)
-    columns = np.repeat(stream.column_sign(window), len(w) // window.groups, axis=0)
-    rows = w * row_sign.astype(np.int8)[:, None] * columns
-    extra = stream.code.values[window.pad_level] * _by_tap(rows, ~window.inside, window)
-    if act.code is None:
-        scale, bias, bits = act.affine()
-        head: Thresholds | Sums = Sums(scale, _collapse(bias - scale * extra), bits)
-        doubts: list[Close] = []
-    else:
-        first, doubts = act.first_firing(row_sign, inverted)
-        low, high = span(rows, int(stream.code.values[0]), int(stream.code.values[-1]))
-        head = Thresholds(_collapse(np.clip(first + extra, low, high + 1))[..., None], act.code)
-    weights = Weights.binary(rows)
-    layers: list[Layer] = [MatVec(block.matvec.name, stream.code, window, weights, head)]
-    for pool in block.pools_before + block.pools_after:
-        shape = layers[-1].out_shape
-        code = layers[-1].code
-        assert code is not None  # blocks() refuses a pool of sums
-        layers.append(Pool(pool.name, code, Window(shape, pool.kernel, pool.step, (1, 1), pool.pad, 0, shape[0])))
-    out_sign = np.where(inverted, -1, 1).astype(np.int8)
-    return layers, Source(act.code or stream.code, 1, np.zeros(len(w)), out_sign), doubts
+class _Lowering:
+    """Layers so far, and the streams that later blocks may read."""
+
+    def __init__(self, trained: TrainedNetwork, found: list[Block], src: Source) -> None:
+        self.trained, self.blocks = trained, found
+        self.layers: list[i.Layer] = []
+        self.close: list[Close] = []
+        self.streams = {t.INPUT: _Stream(i.PORT, trained.topology.input.chw, src)}
+
+    def add(self, layer: i.Layer) -> None:
+        self.layers.append(layer)
+
+    def lower(self, block: Block) -> None:
+        """The layers of one block."""
+        ins = [self.streams[name] for name in block.inputs]
+        names = tuple(s.layer for s in ins)
+        before = self.layers[-1].name if self.layers else i.PORT
+        fed = () if names == (before,) else names
+        sign: np.ndarray | None = None
+        if isinstance(block.operation, t.Conv | t.Dense):
+            sign = self.product(block, block.operation, ins[0], fed)
+        else:
+            for name, stream in zip(block.inputs, ins, strict=True):
+                _refuse_inverted(block, name, stream)
+            self.plain(block, block.operation, ins, fed)
+        last = self.layers[-1]
+        channels = last.out_shape[0]
+        signs = np.ones(channels, np.int8) if sign is None else sign
+        self.streams[block.end] = _Stream(last.name, last.out_shape, Source(last.out, 1, np.zeros(channels), signs))
+
+    def pools(self, pools: list[t.MaxPool], *, stream: _Stream | None = None, fed: tuple[str, ...] = ()) -> None:
+        """Max pools behind the last layer, or behind a given stream."""
+        for pool in pools:
+            shape = stream.shape if stream else self.layers[-1].out_shape
+            code = stream.source.code if stream else self.layers[-1].out
+            self.add(i.Pool(pool.name, code, Window(shape, pool.kernel, pool.step, (1, 1), pool.pad, 0, shape[0]), fed))
+            stream, fed = None, ()
+
+    def plain(self, block: Block, operation: t.LayerSpec | None, ins: list[_Stream], fed: tuple[str, ...]) -> None:
+        """A block whose operation is no product: the operation, pools of its numbers, and a head of its own."""
+        shape, code = ins[0].shape, ins[0].source.code
+        match operation:
+            case t.AvgPool():
+                kernel, stride = operation.sized(shape)
+                self.add(self.average(operation, Window(shape, kernel, stride, (1, 1), operation.pad, 0, shape[0]), code, fed))
+            case t.Add():
+                a, b = (_integers(operation, s) for s in ins)
+                self.add(i.Add(operation.name, (a, b), shape, operation.shifts, tuple(s.layer for s in ins)))
+            case t.Multiply():
+                a, b = (_integers(operation, s) for s in ins)
+                self.add(i.Multiply(operation.name, (a, b), shape, ins[1].shape, tuple(s.layer for s in ins)))
+            case t.Concat():
+                self.add(i.Concat(operation.name, (code, ins[1].source.code), (shape, ins[1].shape), tuple(s.layer for s in ins)))
+            case t.Table():
+                x = _integers(operation, ins[0])
+                self.add(i.Table(operation.name, x, shape, self.entries(operation, x), fed))
+        self.pools(block.pools_before, stream=None if operation else ins[0], fed=fed)
+        if operation or block.pools_before:
+            fed, shape, code = (), self.layers[-1].out_shape, self.layers[-1].out
+        if block.activation is None and not block.real:
+            return
+        if isinstance(code, Encoding):
+            raise BnnhwError(f"layer {block.end!r}: its input is binary already; remove it")
+        if block.activation is None:
+            raise BnnhwError(f"layer {block.end!r}: the network ends in real numbers of a stream; end with a fixed layer")
+        self.requantise(block, shape, code, fed)
+        self.pools(block.pools_after)
+
+    def requantise(self, block: Block, shape: t.Shape, code: Integers, fed: tuple[str, ...]) -> None:
+        """The block's activation as a head of its own on a stream of integers."""
+        assert block.activation is not None
+        if isinstance(block.activation, t.FixedPoint):
+            head: i.Head = self.fixed(block.activation, shape[0], np.zeros((1, shape[0]), np.int64))
+        else:
+            act = stream_response(self.trained, block, shape[0], code)
+            assert act.steps is not None
+            limits, doubts = act.limits(np.ones(shape[0], np.int64), act.falling)
+            self.close += doubts
+            head = i.Thresholds(np.clip(limits, code.low, code.high + 1), act.steps.code, _flips(act.falling))
+        self.add(i.Requantise(block.activation.name, code, shape, head, fed))
+
+    def average(self, layer: t.AvgPool, window: Window, code: Format, fed: tuple[str, ...]) -> i.Layer:
+        """The sum over a window: of integers as they are, of levels by a product with ones."""
+        if isinstance(code, Integers):
+            return i.SumPool(layer.name, code, window, fed)
+        level = code.level_of(0)
+        if any(layer.pad) and level is None:
+            raise BnnhwError(f"layer {layer.name!r}: pads with 0, which is no level of its input; pool without pad")
+        channels = window.shape[0]
+        ones = Weights(Alphabet.UNIPOLAR, np.ones((1, channels, window.taps), np.uint8), np.ones((1, channels), np.int64))
+        head = i.Sums(np.ones(channels, np.int64), np.zeros((1, channels), np.int64))
+        return i.MatVec(layer.name, code, replace(window, pad_level=level or 0), ones, head, None, fed)
+
+    def entries(self, layer: t.Table, x: Integers) -> I64:
+        """Entries of a table for the numbers that its input can have."""
+        name = layer.tensor_name("entries")
+        stored = self.trained.tensor(layer.name, name, (np.shape(self.trained.tensors.get(name, np.zeros(1))),)).ravel()
+        low = int(self.trained.tensor(layer.name, layer.tensor_name("low"), ((1,), ())).item())
+        if not low <= x.low <= x.high < low + len(stored) or (stored != np.rint(stored)).any():
+            raise BnnhwError(
+                f"layer {layer.name!r}: its input runs from {x.low} to {x.high}, the entries from {low} to {low + len(stored) - 1}; export the table again"
+            )
+        return stored[x.low - low : x.high - low + 1].astype(np.int64)
+
+    def fixed(self, layer: t.FixedPoint, channels: int, offset: I64) -> i.Sums:
+        """A fixed-point layer as a head: what is added to totals, `offset` [B, O], goes through its multiplier."""
+        parameters = []
+        for name in ("multiplier", "addend"):
+            stored = self.trained.tensor(layer.name, layer.tensor_name(name), ((channels,),))
+            if (stored != np.rint(stored)).any() or np.abs(stored).max() >= 1 << 46:
+                raise BnnhwError(f"layer {layer.name!r}: {layer.tensor_name(name)!r} must hold integers below 2**46; export it again")
+            parameters.append(stored.astype(np.int64))
+        multiplier, addend = parameters
+        shift = int(self.trained.tensor(layer.name, layer.tensor_name("shift"), ((1,), ())).item())
+        return i.Sums(multiplier, _collapse(addend + multiplier * offset), 0, i.Fixed(shift, layer.low, layer.high, layer.overflow))
+
+    def product(self, block: Block, layer: t.Conv | t.Dense, stream: _Stream, fed: tuple[str, ...]) -> np.ndarray:
+        """A block that starts with a product; the sign [O] with which its bits leave."""
+        src, window = stream.source, _window(layer, stream)
+        if layer.weights in ("factored", "lookup"):
+            two = two_steps(self.trained, layer, window, src, fed)
+            self.add(two.inner)
+            values, plain, make = two.values, None, two.outer
+        else:
+            plain = weights(self.trained, layer, window)
+            columns = np.repeat(src.column_sign(window), plain.outputs // window.groups, axis=0) < 0
+            values = plain.values
+            if columns.any():
+                plain = plain.negated(columns)
+
+            def make(head: i.Head, w: Weights | None) -> i.Layer:
+                assert w is not None
+                return i.MatVec(layer.name, src.code, window, w, head, _partial(layer), fed)
+
+        act = product_response(self.trained, block, src, window, values)
+        sign = np.ones(len(values), np.int64)
+        if act.steps is None:
+            total = -_extra(plain, src, window)
+            self.add(make(self.sums(block, act, total), plain))
+            self.pools(block.pools_before + block.pools_after)
+            return sign.astype(np.int8)
+        # Behind a max pool a falling batch norm asks for the minimum: send the inverted bit, whose maximum it is.
+        inverted = act.reversed & bool(block.pools_before)
+        if inverted.any() and (block.pools_after or not self.takes_inverted(block, act)):
+            self.pooled_sums(block, act, -_extra(plain, src, window), make, plain)
+            return sign.astype(np.int8)
+        falling = act.falling ^ inverted
+        flips = None
+        if plain is not None and plain.alphabet is Alphabet.BIPOLAR and layer.partial is None:
+            sign = np.where(falling, -1, 1)
+            plain = plain.negated(np.broadcast_to(falling[:, None], values.shape)) if falling.any() else plain
+        else:
+            flips = _flips(falling)
+        limits, doubts = act.limits(sign, inverted if flips is None else inverted ^ falling)
+        self.close += doubts
+        limits = limits + _extra(plain, src, window)[..., None]
+        layer_made = make(i.Thresholds(_collapse(limits), act.steps.code, flips), plain)
+        self.add(_clipped(layer_made))
+        self.pools(block.pools_before + block.pools_after)
+        return np.where(inverted, -1, 1).astype(np.int8)
+
+    def sums(self, block: Block, act: Response, total: I64) -> i.Sums:
+        """The head of a product without steps: a fixed-point format, plain sums, or the network's last scale; `total` [B, O] is added to dots."""
+        if isinstance(block.activation, t.FixedPoint):
+            return self.fixed(block.activation, total.shape[1], total + _integral(block, act))
+        if block.real or block is self.blocks[-1]:
+            scale, bias, bits = act.affine()
+            return i.Sums(scale, _collapse(bias + scale * total), bits)
+        return i.Sums(np.ones(total.shape[1], np.int64), _collapse(total + _integral(block, act)))
+
+    def takes_inverted(self, block: Block, act: Response) -> bool:
+        """Whether what reads the block can undo inverted bits: binary weights, whose signs turn with them; the network's end is told apart later."""
+        assert act.steps is not None
+        readers = [b for b in self.blocks if block.end in b.inputs]
+        binary = all(isinstance(b.operation, t.Conv | t.Dense) and b.operation.weights in ("signs", "latent") for b in readers)
+        return act.steps.code == Encoding.bipolar() and binary
+
+    def pooled_sums(self, block: Block, act: Response, total: I64, make: Callable[[i.Head, Weights | None], i.Layer], plain: Weights | None) -> None:
+        """A product whose plain sums are pooled, and the activation behind: for falling channels behind a pool."""
+        assert act.steps is not None and block.operation is not None
+        if not (act.offset == act.offset[0]).all():
+            raise BnnhwError(f"layer {block.name!r}: a pool between padded sums and a batch norm with negative gamma; pool after the activation")
+        one = np.ones(total.shape[1], np.int64)
+        self.add(make(i.Sums(one, _collapse(total)), plain))
+        self.pools(block.pools_before)
+        code = self.layers[-1].out
+        assert isinstance(code, Integers) and block.activation is not None
+        limits, doubts = act.limits(one, act.falling)
+        self.close += doubts
+        head = i.Thresholds(np.clip(limits[:1], code.low, code.high + 1), act.steps.code, _flips(act.falling))
+        self.add(i.Requantise(block.activation.name, code, self.layers[-1].out_shape, head))
+        self.pools(block.pools_after)
 
 
-def _by_tap(rows: np.ndarray, taps: np.ndarray, window: Window) -> np.ndarray:
-    """[B, O] sum of weights over the taps chosen per border class."""
-    per_tap = rows.reshape(len(rows), window.taps, -1).sum(2, dtype=np.int64)
-    return taps.astype(np.int64) @ per_tap.T
+def _flips(falling: np.ndarray) -> np.ndarray | None:
+    return falling.copy() if falling.any() else None
+
+
+def _integers(layer: t.LayerSpec, stream: _Stream) -> Integers:
+    code = stream.source.code
+    if not isinstance(code, Integers):
+        raise BnnhwError(
+            f"layer {layer.name!r}: {layer.type} takes integers, {stream.layer or 'the input'!r} gives levels; put a fixed layer before it"
+        )
+    return code
+
+
+def _refuse_inverted(block: Block, name: str, stream: _Stream) -> None:
+    if (stream.source.sign < 0).any():
+        raise BnnhwError(f"layer {block.name!r}: reads {name!r}, whose bits are inverted behind a max pool of sums; pool after the activation")
+
+
+def _window(layer: t.Conv | t.Dense, stream: _Stream) -> Window:
+    if isinstance(layer, t.Dense):
+        return Window.dense(stream.shape)
+    src = stream.source
+    level = src.code.level_of(layer.pad_value * src.units_per_one)
+    return Window(stream.shape, layer.kernel, layer.stride, layer.dilation, layer.pad, level or 0, layer.groups)
+
+
+def _partial(layer: t.Conv | t.Dense) -> i.Partial | None:
+    p = layer.partial
+    if p is None:
+        return None
+    half = 1 << (p.bits - 1)
+    return i.Partial(p.taps, i.Fixed(p.shift, -half, half - 1, p.overflow))
+
+
+def _integral(block: Block, act: Response) -> I64:
+    """The offset [B, O] of a total that goes on as integers."""
+    if not act.exact or (act.offset != np.rint(act.offset)).any():
+        raise BnnhwError(f"layer {block.name!r}: its sums are no integers of the framework's; normalise its input to integers (none or 2p-255)")
+    return np.rint(act.offset).astype(np.int64)
+
+
+def _extra(plain: Weights | None, src: Source, window: Window) -> I64:
+    """[B, O] what the margin's level adds to a dot product; 0 for weights in two steps, whose margin is 0."""
+    if plain is None:
+        return np.zeros((1, 1), np.int64)
+    at_margin = src.code.values[window.pad_level] if isinstance(src.code, Encoding) else 0
+    per_tap = plain.values.reshape(plain.outputs, window.taps, -1).sum(2)
+    return (~window.inside).astype(np.int64) @ per_tap.T * int(at_margin)
+
+
+def _clipped(layer: i.Layer) -> i.Layer:
+    """The layer with limits that no total passes, or every one does, just beyond its range."""
+    assert isinstance(layer, i.MatVec | i.Gather) and isinstance(layer.head, i.Thresholds)
+    low, high = layer.dot_range if isinstance(layer, i.MatVec) else layer.total_range
+    limits = np.clip(layer.head.values, low[:, None], high[:, None] + 1)
+    return replace(layer, head=replace(layer.head, values=limits))
 
 
 def _collapse(per_class: np.ndarray) -> np.ndarray:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir.encoding import I64, Encoding
+from bnnhw.ir.encoding import I64, Alphabet, Encoding, Format
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Window
-from bnnhw.ir.topology import BatchNorm, Conv, Threshold
+from bnnhw.ir.topology import BatchNorm, Conv, Dense, LayerSpec, Levels, SignActivation, Threshold
 from bnnhw.ir.trained import TrainedNetwork
+from bnnhw.ir.window import Window
 from bnnhw.lower.blocks import Block
 from bnnhw.lower.source import Source
 
@@ -24,6 +24,7 @@ F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 FLOAT32_EXACT = 1 << 24
 FRACTION_BITS = 14
+MAX_LEVELS = 256
 UNIT_ROUNDOFF = 2.0**-24
 
 
@@ -41,40 +42,47 @@ class Close:
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """The real value that a block's activation sees, as a function of the sum over the taps inside the map.
+    """The real value that a block's activation sees, as a function of its total: the sum over the taps inside the map.
 
-    value = slope * (sum + offset) + intercept, evaluated as the framework does where `exact`.
+    value = slope * (total + offset) + intercept, evaluated as the framework does where `exact`.
     """
 
     layer: str
     value: Callable[[I64], NDArray[np.floating]]
-    """[B, O] sums -> [B, O] activation inputs."""
+    """[B, O] totals -> [B, O] activation inputs."""
     slope: F64
     """[O]"""
     intercept: F64
     """[O]"""
     offset: F64
-    """[B, O] in units of the sum."""
+    """[B, O] in units of the total."""
     reversed: Bool
     """[O] whether a larger output of the layer, alpha included, makes the neuron less likely to fire."""
     reach: I64
-    """[O] no sum exceeds this in magnitude."""
-    fires: Callable[[NDArray], Bool]
-    code: Encoding | None
-    """Encoding of the activation; None for a block that ends in sums."""
+    """[O] no total exceeds this in magnitude."""
+    steps: Steps | None
+    """What the activation does; None for a block without one."""
     exact: bool
     fan_in: int
 
     @property
     def falling(self) -> Bool:
-        """[O] whether a larger sum makes the neuron less likely to fire."""
-        return (self.slope < 0) & (self.code is not None)
+        """[O] whether a larger total makes the neuron less likely to fire."""
+        return (self.slope < 0) & (self.steps is not None)
 
-    def first_firing(self, row_sign: I64, inverted: Bool) -> tuple[I64, list[Close]]:
-        """[B, O] smallest row_sign * sum at which (not, where inverted) it fires; reach + 1 if never."""
+    def limits(self, sign: I64, off: Bool) -> tuple[I64, list[Close]]:
+        """[B, O, L-1] smallest sign * total at which each step is passed (not passed, where `off`); reach + 1 if never."""
+        assert self.steps is not None
+        found = [self._limit(k, sign, off) for k in range(self.steps.count)]
+        close = [] if self.exact else [c for k, at in enumerate(found) for c in self._doubts(k, sign * at, sign)]
+        return np.stack(found, axis=-1), close
+
+    def _limit(self, k: int, sign: I64, off: Bool) -> I64:
+        assert self.steps is not None
+        passed = self.steps.passed
 
         def on(total: I64) -> Bool:
-            return self.fires(self.value(row_sign * total)) ^ inverted
+            return passed(self.value(sign * total), k) ^ off
 
         low = np.broadcast_to(-2 * self.reach - 1, self.offset.shape).astype(np.int64)
         high = -low + 1  # never evaluated: means "never"
@@ -82,10 +90,11 @@ class Response:
             middle = (low + high) // 2
             hit = on(middle)
             high, low = np.where(hit, middle, high), np.where(hit | (low == high), low, middle + 1)
-        return low, ([] if self.exact else self._doubts(row_sign * low, row_sign))
+        return low
 
-    def _doubts(self, at: I64, step: I64) -> list[Close]:
-        nearest = np.minimum(np.abs(self.value(at)), np.abs(self.value(at - step)))
+    def _doubts(self, k: int, at: I64, step: I64) -> list[Close]:
+        assert self.steps is not None
+        nearest = np.minimum(*(np.abs(self.value(total) - self.steps.at(k)) for total in (at, at - step)))
         reach = np.abs(self.slope) * (self.reach + np.abs(self.offset)) + np.abs(self.intercept)
         bound = (self.fan_in + 8) * UNIT_ROUNDOFF * reach
         reachable = np.abs(at) <= self.reach + 1
@@ -115,73 +124,125 @@ class Response:
         return scale, bias.astype(np.int64), FRACTION_BITS
 
 
-def response(trained: TrainedNetwork, block: Block, stream: Source, window: Window, w: NDArray[np.int8]) -> Response:
-    """The response of `block` with signs `w` [O, K] on `stream`."""
-    layer, name = block.matvec, block.matvec.name
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """An activation as steps of its real input, and the encoding of its levels."""
+
+    passed: Callable[[NDArray, int], Bool]
+    """Whether real values [B, O] pass step k."""
+    at: Callable[[int], NDArray[np.floating] | float]
+    """Where step k is, [O] or for all."""
+    count: int
+    code: Encoding
+
+
+def product_response(trained: TrainedNetwork, block: Block, stream: Source, window: Window, w: I64) -> Response:
+    """The response of a block that starts with a product of `stream` and weights `w` [O, K]."""
+    layer = block.operation
+    assert isinstance(layer, Conv | Dense)
     o, unit = len(w), stream.units_per_one
     rows = w.reshape(o, window.taps, -1)
     outside, inside = (~window.inside).astype(np.float64), window.inside.astype(np.float64)
     offset = np.zeros((len(inside), o))
     if isinstance(layer, Conv):
-        offset += layer.pad_value * unit * (outside @ rows.sum(2, dtype=np.int64).T)
+        offset += layer.pad_value * unit * (outside @ rows.sum(2).T)
     if stream.mean.any():
         means = np.repeat(stream.per_input(window, stream.mean), o // window.groups, axis=0).reshape(rows.shape)
         offset -= inside @ (rows * means).sum(2).T
-    reach = np.full(o, window.fan_in * int(np.abs(stream.code.values).max()))
+    reach = np.abs(w).sum(1) * max(abs(stream.code.low), abs(stream.code.high))
+    vector = _reader(trained, layer.name, o)
+    alpha = vector("alpha", layer) if layer.alpha else np.ones(o)
+    bias = vector("bias", layer) if layer.bias else np.zeros(o)
+    exact = stream.exact and not layer.alpha
+    return _response(trained, block, alpha, bias, unit, offset, reach, exact, window.fan_in)
 
-    def vector(parameter: str, owner=layer) -> F64:
+
+def stream_response(trained: TrainedNetwork, block: Block, channels: int, code: Format) -> Response:
+    """The response of a block whose activation takes the numbers of a stream as they are."""
+    reach = np.full(channels, max(abs(code.low), abs(code.high)))
+    return _response(trained, block, np.ones(channels), np.zeros(channels), 1, np.zeros((1, channels)), reach, True, 1)
+
+
+def _reader(trained: TrainedNetwork, name: str, o: int) -> Callable[..., F64]:
+    """Reads a parameter [O] of a layer; `name` stands for the block in messages."""
+
+    def vector(parameter: str, owner: LayerSpec) -> F64:
         return trained.tensor(name, owner.tensor_name(parameter), ((o,), (o, 1), (1, o, 1, 1), (o, 1, 1))).astype(np.float64)
 
-    alpha = vector("alpha") if layer.alpha else np.ones(o)
-    bias = vector("bias") if layer.bias else np.zeros(o)
+    return vector
+
+
+def _response(
+    trained: TrainedNetwork, block: Block, alpha: F64, bias: F64, unit: float, offset: F64, reach: I64, exact: bool, fan_in: int
+) -> Response:  # fmt: skip
+    name, o = block.name, len(alpha)
+    vector = _reader(trained, name, o)
     whole = bool((offset == np.rint(offset)).all() and (bias == np.rint(bias)).all())
     largest = reach + np.abs(offset).max(0) + np.abs(bias)
-    exact = stream.exact and not layer.alpha and whole and bool((largest < FLOAT32_EXACT).all())
-
-    def product(total: I64) -> F64:
-        return alpha / unit * (total + offset) + bias
-
+    exact = exact and whole and bool((largest < FLOAT32_EXACT).all())
     kind: type[np.floating] = np.float32 if exact else np.float64
+    factor = np.ones(o, kind)
+    if block.scale is not None:
+        factor = vector("alpha", block.scale).astype(kind)
+        if not (factor > 0).all():
+            raise BnnhwError(f"layer {block.scale.name!r}: a scale of {factor.min()} cannot be; every channel's must be positive")
     a, b = np.ones(o, kind), np.zeros(o, kind)
     if block.norm is not None:
         a, b = _normalisation(vector, block.norm, kind)
 
     def value(total: I64) -> NDArray[np.floating]:
-        sums = product(total)
-        return sums if block.norm is None else sums * a.astype(np.float64) + b.astype(np.float64)
+        sums = ((alpha / unit * (total + offset) + bias).astype(kind)) * factor
+        if block.norm is None:
+            return sums
+        return fused_multiply_add(sums, a, b) if exact else sums * a + b
 
-    return Response(
-        name, value, alpha / unit * a, bias * a + b, offset, a < 0, reach, _fires(vector, block), _code(block), exact, window.fan_in
-    )  # fmt: skip
+    slope = alpha / unit * factor.astype(np.float64) * a
+    return Response(name, value, slope, bias * factor * a + b, offset, a < 0, reach, _steps(trained, block, vector), exact, fan_in)
 
 
-def _fires(vector: Callable[..., F64], block: Block) -> Callable[[NDArray], Bool]:
-    """Whether the activation is on for real values [B, O]; for a block without one it is not asked."""
+def _steps(trained: TrainedNetwork, block: Block, vector: Callable[..., F64]) -> Steps | None:
     layer = block.activation
-    if isinstance(layer, Threshold):
-        if block.matvec.alpha:
-            raise BnnhwError(f"layer {block.matvec.name!r}: integer thresholds take the plain sum; remove alpha")
-        limits = vector("values", layer)
-        if (limits != np.rint(limits)).any():
-            raise BnnhwError(f"layer {layer.name!r}: {layer.tensor_name('values')!r} must be integers; round them or use batchnorm")
-        return (lambda y: y > limits) if layer.compare == ">" else (lambda y: y >= limits)
-    if layer is not None and layer.zero_to < 0:
-        return lambda y: y > 0
-    return lambda y: y >= 0
+    match layer:
+        case SignActivation(zero_to=zero_to):
+            return Steps((lambda y, k: y > 0) if zero_to < 0 else (lambda y, k: y >= 0), lambda k: 0.0, 1, Encoding.bipolar())
+        case Threshold():
+            if isinstance(block.operation, Conv | Dense) and block.operation.alpha:
+                raise BnnhwError(f"layer {block.name!r}: integer thresholds take the plain sum; remove alpha")
+            limits = vector("values", layer)
+            if (limits != np.rint(limits)).any():
+                raise BnnhwError(f"layer {layer.name!r}: {layer.tensor_name('values')!r} must be integers; round them or use batchnorm")
+            code = Encoding.unipolar() if layer.output == "unipolar" else Encoding.bipolar()
+            return Steps((lambda y, k: y > limits) if layer.compare == ">" else (lambda y, k: y >= limits), lambda k: limits, 1, code)
+        case Levels():
+            at, code = _levels(trained, layer)
+            return Steps(lambda y, k: y >= at[k], lambda k: float(at[k]), len(at), code)
+    return None
 
 
-def _code(block: Block) -> Encoding | None:
-    if block.activation is None:
-        return None
-    unipolar = isinstance(block.activation, Threshold) and block.activation.output == "unipolar"
-    return Encoding.unipolar() if unipolar else Encoding.bipolar()
+def _levels(trained: TrainedNetwork, layer: Levels) -> tuple[NDArray[np.floating], Encoding]:
+    """Rising thresholds [L-1] and the encoding of a layer's levels."""
+    name = layer.tensor_name("values")
+    count = len(np.atleast_1d(trained.tensors.get(name, np.zeros(1))))
+    values = trained.tensor(layer.name, name, ((count,),))
+    thresholds = trained.tensor(layer.name, layer.tensor_name("thresholds"), ((count - 1,),)) if count > 1 else np.zeros(0)
+    if not 2 <= count <= MAX_LEVELS or (np.diff(thresholds) < 0).any() or (np.diff(values) <= 0).any() or (values != np.rint(values)).any():
+        raise BnnhwError(f"layer {layer.name!r}: {count} levels cannot be; give 2 to {MAX_LEVELS} rising integers and one rising threshold fewer")
+    bits = trained.tensors.get(layer.tensor_name("bits"))
+    if bits is None:
+        return thresholds, Encoding.of_values(tuple(int(v) for v in values))
+    planes = trained.tensor(layer.name, layer.tensor_name("bits"), ((len(bits), count),))
+    scale = tuple(int(s) for s in trained.tensor(layer.name, layer.tensor_name("scale"), ((len(bits),), (len(bits), 1))))
+    alphabet = Alphabet.BIPOLAR if layer.bipolar else Alphabet.UNIPOLAR
+    code = Encoding(alphabet, 0, scale, tuple(tuple(int(b) for b in level) for level in planes.T))
+    if (code.values != values).any():
+        raise BnnhwError(f"layer {layer.name!r}: its planes give {code.values.tolist()}, its values are {values.tolist()}; export it again")
+    return thresholds, code
 
 
 def _normalisation(vector: Callable[..., F64], norm: BatchNorm, kind: type[np.floating]) -> tuple[NDArray, NDArray]:
     """Factor and addend [O] of a batch norm, rounded to `kind` as PyTorch's CPU kernel rounds them.
 
-    The kernel evaluates `x * factor + addend` with one rounding, which keeps the sign of the exact
-    value; float64 gives the same sign, as the product of two float32 numbers is exact in it.
+    The kernel evaluates `x * factor + addend` with one rounding.
     """
     gamma, beta, mean, var = (vector(p, norm).astype(kind) for p in ("weight", "bias", "running_mean", "running_var"))
     if (var < 0).any():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir.encoding import Encoding
+from bnnhw.ir.encoding import Encoding, Format
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import InputPort, Window
 from bnnhw.ir.topology import InputSpec, MeanStd, PixelThreshold
@@ -17,7 +17,7 @@ from bnnhw.ir.topology import InputSpec, MeanStd, PixelThreshold
 class Source:
     """trained value = (sign * integer - mean) / units_per_one, per channel."""
 
-    code: Encoding
+    code: Format
     units_per_one: float
     mean: NDArray[np.float64]
     sign: NDArray[np.int8]

@@ -1,30 +1,73 @@
-"""Signs of a layer's weights, in the canonical order of taps."""
+"""A layer's weights as planes, in the canonical order of taps."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bnnhw.ir.encoding import I64, Alphabet
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Window
 from bnnhw.ir.topology import Conv, Dense
 from bnnhw.ir.trained import TrainedNetwork
+from bnnhw.ir.weights import Weights
+
+LARGEST_WEIGHT = 1 << 24
 
 
-def signs(trained: TrainedNetwork, layer: Conv | Dense, window: Window) -> NDArray[np.int8]:
-    """[O, K] weights, -1 or +1, each row in the order (kernel row, kernel column, channel).
+def weights(trained: TrainedNetwork, layer: Conv | Dense, window: Window) -> Weights:
+    """Weights of a layer that stores them whole, each row in the order (kernel row, kernel column, channel).
 
     Resolves OIHW storage and PyTorch's flatten order by permuting; binarises before anything else.
     """
-    channels, (kh, kw) = window.group_channels, window.kernel
     name = layer.tensor_name("weight")
+    if layer.weights == "planes":
+        return _planes(trained, layer, window)
+    stored = stored_shape(layer, window)
+    w = trained.tensor(layer.name, name, (stored,))
+    if layer.weights == "integers":
+        return Weights.of_values(ordered(whole(w, layer, name), window))
+    return Weights.binary(ordered(_binarise(w, layer, name), window))
+
+
+def stored_shape(layer: Conv | Dense, window: Window) -> tuple[int, ...]:
+    """Shape of the stored weights."""
     if isinstance(layer, Conv):
-        stored: tuple[tuple[int, ...], ...] = ((layer.out, channels, kh, kw),)
-    else:
-        stored = ((layer.out, window.fan_in),)
-    w = trained.tensor(layer.name, name, stored)
-    w = _binarise(w, layer, name).reshape(layer.out, channels, kh, kw)
-    return np.ascontiguousarray(w.transpose(0, 2, 3, 1)).reshape(layer.out, -1)
+        return layer.out, window.group_channels, *window.kernel
+    return layer.out, window.fan_in
+
+
+def ordered(w: NDArray, window: Window) -> NDArray:
+    """[..., O, K] in the order of the stream, of weights [..., O, C, kh, kw] or [..., O, C * H * W]."""
+    planes = w.reshape(-1, w.shape[-4] if w.ndim > 3 else w.shape[-2], window.group_channels, *window.kernel)
+    moved = np.ascontiguousarray(planes.transpose(0, 1, 3, 4, 2)).reshape(*planes.shape[:2], -1)
+    return moved[0] if w.ndim in (2, 4) else moved
+
+
+def whole(w: NDArray, layer: Conv | Dense, name: str) -> I64:
+    """`w` as integers; BnnhwError where it holds others, or too large ones."""
+    rounded = np.rint(w).astype(np.int64)
+    if (rounded != w).any():
+        raise BnnhwError(f"layer {layer.name!r}: {name!r} must hold integers, it holds {w[rounded != w].flat[0]}; round them over a scale")
+    if np.abs(rounded).max(initial=0) > LARGEST_WEIGHT:
+        raise BnnhwError(f"layer {layer.name!r}: {name!r} holds {np.abs(rounded).max()}, at most {LARGEST_WEIGHT} fits; use fewer bits")
+    return rounded
+
+
+def _planes(trained: TrainedNetwork, layer: Conv | Dense, window: Window) -> Weights:
+    """Planes as the training method has them: bipolar bits [P, O, ...], a mask, and scales [P, O]."""
+    name = layer.tensor_name("bits")
+    stored = trained.tensors.get(name)
+    if stored is None or stored.ndim < 3:
+        raise BnnhwError(f"layer {layer.name!r}: weights file has no planes {name!r}; store bits [P, O, ...]")
+    p = len(stored)
+    shape = (p, *stored_shape(layer, window))
+    bits = trained.tensor(layer.name, name, (shape,)) > 0
+    scale = whole(trained.tensor(layer.name, layer.tensor_name("scale"), ((p, layer.out),)), layer, layer.tensor_name("scale"))
+    mask = None
+    if layer.tensor_name("mask") in trained.tensors:
+        mask = ordered((trained.tensor(layer.name, layer.tensor_name("mask"), (shape,)) > 0).astype(np.uint8), window)
+    return Weights(Alphabet.BIPOLAR, ordered(bits.astype(np.uint8), window), scale, None if mask is None or mask.all() else mask)
 
 
 def _binarise(w: NDArray, layer: Conv | Dense, name: str) -> NDArray[np.int8]:

@@ -20,7 +20,7 @@ def build(net: t.Topology) -> nn.Sequential:
     compute = torch.bfloat16 if net.train and net.train.bfloat16 else torch.float32
     modules = OrderedDict[str, nn.Module]()
     flat = False
-    for layer, shape in zip(net.layers, net.shapes(), strict=False):
+    for layer, shape in zip(net.layers, net.shape_of().values(), strict=False):
         flat = flat or isinstance(layer, t.Dense | t.Flatten)
         if not layer.name.isidentifier() or hasattr(nn.Module, layer.name):
             raise BnnhwError(f"layer {layer.name!r}: a trained layer's name must be a plain identifier; rename it")

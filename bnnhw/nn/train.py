@@ -78,9 +78,9 @@ def train(net: t.Topology, out: Path, spec: t.TrainSpec, *, resume: bool = True,
         raise BnnhwError(
             f"train: {spec.data} has {len(train_split.x)} images of {train_split.x.shape[1:]}; the input {net.input.shape} or batch {spec.batch} does not fit"
         )
-    if np.prod(net.shapes()[-1]) <= int(train_split.y.max()):
+    if np.prod(net.shape_of()[net.layers[-1].name]) <= int(train_split.y.max()):
         raise BnnhwError(
-            f"train: {spec.data} has {int(train_split.y.max()) + 1} classes, the network {np.prod(net.shapes()[-1])} outputs; add outputs"
+            f"train: {spec.data} has {int(train_split.y.max()) + 1} classes, the network {np.prod(net.shape_of()[net.layers[-1].name])} outputs; add outputs"
         )
     steps = spec.epochs * (len(train_split.x) // spec.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: min(1.0, (i + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps))))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bnnhw.ir.design import Design
-from bnnhw.ir.hardware import signed_bits
-from bnnhw.ir.integer import MatVec, Network
+from bnnhw.ir.encoding import signed_bits
+from bnnhw.ir.integer import Layer, MatVec, Network, Windowed
 from bnnhw.ir.pipeline import Pipeline
 
 
@@ -14,26 +14,35 @@ def layer_rows(net: Network, design: Design, chain: Pipeline) -> list[dict[str, 
     """Per layer: name, kind, shapes, weight and sum bits, PE, SIMD, border classes, cycles a frame."""
     rows = []
     for layer in net.layers:
-        f, w = design[layer.name], layer.window
+        f = design[layer.name]
         row: dict[str, Any] = {
             "name": layer.name,
-            "kind": ("dense" if w.kernel == w.shape[1:] and not any(w.pad) else "conv") if isinstance(layer, MatVec) else "maxpool",
-            "input": list(w.shape),
+            "kind": _kind(layer),
+            "input": list(layer.sources[0][0]),
             "output": list(layer.out_shape),
-            "kernel": list(w.kernel),
             "cycles": max(i.beats for i in chain.instances if i.layer == layer.name),
         }
+        if isinstance(layer, Windowed):
+            row["kernel"] = list(layer.window.kernel)
         if isinstance(layer, MatVec):
             low, high = layer.dot_range
             row |= {
-                "weight_bits": int(layer.weights.bits.size),
+                "weight_bits": layer.weights.stored_bits,
+                "weight_planes": layer.weights.planes,
                 "input_planes": layer.x.planes,
                 "sum_bits": signed_bits(int(low.min()), int(high.max())),
                 "border_classes": layer.border_classes,
                 "pe": f.pe,
                 "simd": f.simd,
             }
-        if f.lanes:
+        if f.buffer_words:
             row |= {"window_lanes": f.lanes, "window_words": f.buffer_words}
         rows.append(row)
     return rows
+
+
+def _kind(layer: Layer) -> str:
+    if not isinstance(layer, MatVec):
+        return {"Pool": "maxpool", "SumPool": "sumpool"}.get(type(layer).__name__, type(layer).__name__.lower())
+    w = layer.window
+    return "dense" if w.kernel == w.shape[1:] and not any(w.pad) else "conv"

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import MatVec, Network
+from bnnhw.ir.integer import Gather, MatVec, Network
 from bnnhw.ir.text import read_yaml
-from bnnhw.schedule.folding import complete_folding, input_lanes, output_lanes, slowest_product
+from bnnhw.schedule.folding import complete_folding, input_lanes, output_lanes, slowest_product, with_queues
 
 LONG_KEY = 120
 Count = Annotated[int, Field(ge=1, le=1 << 24)]
@@ -25,9 +25,11 @@ class _Strict(BaseModel):
 class _Layer(_Strict):
     pe: Count = 1
     simd: Count = 1
+    planes: Count | None = None
     lanes: Count | None = None
     buffer: Count | None = None
     fifo: Count = 2
+    queues: tuple[Count, ...] = ()
 
 
 class _Port(_Strict):
@@ -61,7 +63,8 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
         if isinstance(layer, MatVec) and layer.name not in file.layers:
             raise BnnhwError(f"{where}: layer {layer.name!r} is missing; give its pe and simd")
         entry = file.layers.get(layer.name, _Layer())
-        given.append(d.Folding(layer.name, entry.pe, entry.simd, entry.lanes or 0, entry.buffer or 0, entry.fifo))
+        planes = entry.planes or (layer.weights.planes if isinstance(layer, MatVec) else 1)
+        given.append(d.Folding(layer.name, entry.pe, entry.simd, planes, entry.lanes or 0, entry.buffer or 0, entry.fifo, entry.queues))
     slowest = slowest_product(net, given)
     design = d.Design(
         net.name,
@@ -70,6 +73,7 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
         file.output.lanes if file.output else output_lanes(net, slowest),
         tuple(complete_folding(layer, f, slowest) for layer, f in zip(net.layers, given, strict=True)),
     )
+    design = with_queues(net, design)
     d.check(net, design)
     return design
 
@@ -84,9 +88,13 @@ def write_design(net: Network, design: d.Design) -> str:
     lines = ["bnnhw_design: 1", f"network: {_scalar(design.network)}", f"clock_mhz: {float(design.clock_mhz)!r}"]
     lines += [f"input: {{lanes: {design.input_lanes}}}", f"output: {{lanes: {design.output_lanes}}}", "layers:"]
     for layer, f in zip(net.layers, design.layers, strict=True):
-        keys = {"pe": f.pe, "simd": f.simd} if isinstance(layer, MatVec) else {}
-        keys |= {"lanes": f.lanes, "buffer": f.buffer_words} if f.lanes else {}
-        inner = ", ".join(f"{k}: {v}" for k, v in (keys | {"fifo": f.fifo_words}).items())
+        keys: dict[str, Any] = {"pe": f.pe} if isinstance(layer, MatVec | Gather) else {}
+        keys |= {"simd": f.simd} if isinstance(layer, MatVec) else {}
+        keys |= {"planes": f.planes} if isinstance(layer, MatVec) and layer.weights.planes > 1 else {}
+        keys |= {"lanes": f.lanes} if f.lanes else {}
+        keys |= {"buffer": f.buffer_words} if f.buffer_words else {}
+        keys |= {"fifo": f.fifo_words} | ({"queues": list(f.queue_words)} if f.queue_words else {})
+        inner = ", ".join(f"{k}: {v}" for k, v in keys.items())
         key = _scalar(f.name)
         # A key that YAML finds too long for one line is written in its explicit form.
         lines.append(f"  {key}: {{{inner}}}" if len(key) < LONG_KEY else f"  ? {key}\n  : {{{inner}}}")

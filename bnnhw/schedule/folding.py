@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil, gcd
+from math import ceil, gcd, prod
 
 from bnnhw.ir import design as d
+from bnnhw.ir.encoding import Integers
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Layer, MatVec, Network, Pool
+from bnnhw.ir.integer import Gather, Layer, MatVec, Network, Windowed
 from bnnhw.ir.pipeline import pipeline
+from bnnhw.schedule.queues import join_queues
 
 ROW_COST = 8
 """Cost of one more PE beside its lanes (accumulator, threshold), in XNOR lanes."""
@@ -22,7 +24,7 @@ def fold_for_interval(net: Network, interval: int, clock_mhz: float) -> d.Design
     interval and what limits it where none is fast enough.
     """
     layers = tuple(_fold(layer, interval) for layer in net.layers)
-    design = d.Design(net.name, clock_mhz, input_lanes(net, interval), output_lanes(net, interval), layers)
+    design = with_queues(net, d.Design(net.name, clock_mhz, input_lanes(net, interval), output_lanes(net, interval), layers))
     chain = pipeline(net, design)
     if chain.interval > interval:
         slow = chain.bottleneck
@@ -38,32 +40,45 @@ def fully_folded(net: Network, clock_mhz: float) -> d.Design:
     plain = [d.Folding(layer.name) for layer in net.layers]
     slowest = slowest_product(net, plain)
     layers = tuple(complete_folding(layer, f, slowest) for layer, f in zip(net.layers, plain, strict=True))
-    return d.Design(net.name, clock_mhz, input_lanes(net, slowest), output_lanes(net, slowest), layers)
+    return with_queues(net, d.Design(net.name, clock_mhz, input_lanes(net, slowest), output_lanes(net, slowest), layers))
+
+
+def with_queues(net: Network, design: d.Design) -> d.Design:
+    """The design with the queues before layers of two inputs chosen where they are not given."""
+    queues = join_queues(net, {f.name: f for f in design.layers})
+    return replace(design, layers=tuple(f if f.queue_words else replace(f, queue_words=queues.get(f.name, ())) for f in design.layers))
 
 
 def slowest_product(net: Network, layers: Sequence[d.Folding]) -> int:
     """Cycles a frame of the slowest matrix-vector unit: what everything else must keep up with."""
-    return max(d.compute_beats(layer, f) for layer, f in zip(net.layers, layers, strict=True) if isinstance(layer, MatVec))
+    products = [d.compute_beats(layer, f) for layer, f in zip(net.layers, layers, strict=True) if isinstance(layer, MatVec | Gather)]
+    return max(products, default=prod(net.port.shape))
 
 
 def _fold(layer: Layer, interval: int) -> d.Folding:
-    if isinstance(layer, Pool):
+    if isinstance(layer, Gather):
+        w = layer.window
+        folds = max(1, interval // (w.out_pixels * layer.index.shape[1]))
+        return complete_folding(layer, d.Folding(layer.name, ceil(len(layer.index) / folds)), interval)
+    if not isinstance(layer, MatVec):
         return complete_folding(layer, d.Folding(layer.name), interval)
-    w = layer.window
-    rows, k, visits = layer.weights.outputs // w.groups, w.fan_in, w.groups * w.out_pixels
-    best: tuple[tuple[float, int], int, int] | None = None
-    for beats in _ceilings(k):
-        simd = ceil(k / beats)
-        folds = interval // (visits * beats)
-        if folds < 1:
-            continue
-        pe = ceil(rows / min(folds, rows))
-        converter = 0 if _fits(layer, simd) else simd
-        cost = (pe * simd + ROW_COST * pe + converter * 0.5, simd)
-        if best is None or cost < best[0]:
-            best = (cost, pe, simd)
-    _, pe, simd = best or ((0, 0), rows, k)
-    return complete_folding(layer, d.Folding(layer.name, pe, simd), interval)
+    w, parts, planes = layer.window, d.segments(layer), layer.weights.planes
+    rows, k, visits = layer.weights.outputs // w.groups, w.fan_in // parts, w.groups * w.out_pixels * parts
+    best: tuple[tuple[float, int], int, int, int] | None = None
+    for turns in _ceilings(planes):
+        together = ceil(planes / turns)
+        for beats in _ceilings(k):
+            simd = ceil(k / beats)
+            folds = interval // (visits * beats * ceil(planes / together))
+            if folds < 1:
+                continue
+            pe = ceil(rows / min(folds, rows))
+            converter = 0 if _fits(layer, simd) else simd
+            cost = (pe * simd * together + ROW_COST * pe * together + converter * 0.5, simd)
+            if best is None or cost < best[0]:
+                best = (cost, pe, simd, together)
+    _, pe, simd, together = best or ((0, 0), rows, k, planes)
+    return complete_folding(layer, d.Folding(layer.name, pe, simd, together), interval)
 
 
 def _ceilings(k: int) -> list[int]:
@@ -73,16 +88,16 @@ def _ceilings(k: int) -> list[int]:
 
 def _fits(layer: MatVec, simd: int) -> bool:
     """Whether SIMD divides a group's channels, so that window words need no conversion."""
-    return d.window_channels(layer) % simd == 0
+    return d.lane_channels(layer) % simd == 0
 
 
 def complete_folding(layer: Layer, f: d.Folding, interval: int) -> d.Folding:
     """`f` with lanes and buffer chosen where they are needed and not given."""
-    if not d.windowed(layer):
+    if not d.windowed(layer) and not d.elementwise(layer):
         return f
     if not f.lanes:
         f = replace(f, lanes=_lanes(layer, f, interval))
-    if not f.buffer_words:
+    if isinstance(layer, Windowed) and not f.buffer_words:
         c, _, columns = layer.window.shape
         words = d.buffer_rows(layer) * columns * c // f.lanes
         f = replace(f, buffer_words=1 << max(1, (words - 1).bit_length()))
@@ -90,13 +105,14 @@ def complete_folding(layer: Layer, f: d.Folding, interval: int) -> d.Folding:
 
 
 def _lanes(layer: Layer, f: d.Folding, interval: int) -> int:
-    """Narrowest window word that keeps up with the interval; the widest where none does."""
-    channels = d.window_channels(layer)
+    """Narrowest word that keeps up with the interval; the widest where none does."""
+    channels = d.lane_channels(layer)
     divisors = [n for n in range(1, channels + 1) if channels % n == 0]
     if isinstance(layer, MatVec):
         divisors = [n for n in divisors if n % gcd(f.simd, channels) == 0]
     for lanes in divisors:
-        if max(d.window_beats(layer, lanes), d.input_beats(layer, lanes)) <= interval:
+        beats = max(d.window_beats(layer, lanes), d.input_beats(layer, lanes)) if isinstance(layer, Windowed) else d.element_beats(layer, lanes)
+        if beats <= interval:
             return lanes
     return channels
 
@@ -113,8 +129,9 @@ def input_lanes(net: Network, interval: int) -> int:
 
 def output_lanes(net: Network, interval: int) -> int:
     """Output port: one sum a beat, or all bits of a pixel up to 64."""
-    c, rows, columns = net.layers[-1].out_shape
-    lanes = 1 if net.layers[-1].code is None else 8 * ceil(min(c, 64) / 8)
+    last = net.layers[-1]
+    c, rows, columns = last.out_shape
+    lanes = 1 if isinstance(last.out, Integers) else 8 * ceil(min(c, 64) / 8)
     while ceil(c * rows * columns / lanes) > interval:
         lanes *= 2
     return lanes

@@ -16,7 +16,7 @@ from bnnhw.emit.bench import emit_bench, tap_file
 from bnnhw.emit.resources import resource_folder
 from bnnhw.emit.verilog import emit_verilog, naming
 from bnnhw.ir.design import Design
-from bnnhw.ir.encoding import I64, U8
+from bnnhw.ir.encoding import I64, U8, Integers, numbers
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layout import beat_bytes, layer_output, pack_frames, spare_bits
 from bnnhw.ir.pipeline import Pipeline, pipeline
@@ -130,8 +130,8 @@ class Simulation:
 
         raw = frames_of(work / f"{names.module}.out", chain.sink.beats, beat_bytes(chain.sink))[:done]
         outputs = layer_output(net, last.name, chain.sink, raw)
-        if last.code is not None:
-            outputs = last.code.values[outputs]
+        if (outputs >= 0).all() or isinstance(last.out, Integers):  # -1 stands for a code that is none
+            outputs = numbers(last.out, outputs).astype(np.int64)
         layers = {}
         if taps:
             for name, i in chain.taps.items():

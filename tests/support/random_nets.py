@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.ir import design as d
+from bnnhw.ir.encoding import Integers
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import MatVec, Network
 from bnnhw.ir.topology import Topology
@@ -52,7 +53,7 @@ def _case(rng: np.random.Generator, name: str, n: int) -> Case:
     topology = Topology.model_validate(
         {"bnnhw": 1, "name": name, "input": {"shape": shape, "type": kind, "preprocess": preprocess}, "layers": layers}
     )
-    shapes = topology.shapes()
+    shapes = list(topology.shape_of().values())
     tensors = _parameters(rng, topology, shapes)
     low, high = {"uint8": (0, 256), "int8": (-128, 128), "bipolar": (0, 2)}[kind]
     raw = rng.integers(low, high, (n, *topology.input.chw))
@@ -232,5 +233,5 @@ def random_design(net: Network, seed: int) -> d.Design:
     slowest = slowest_product(net, layers)
     layers = [complete_folding(layer, f, slowest) for layer, f in zip(net.layers, layers, strict=True)]
     step = 8 // net.x.planes
-    bits = 8 if net.layers[-1].code is None else 1
+    bits = 8 if isinstance(net.layers[-1].out, Integers) else 1
     return d.Design(net.name, 100.0, step * int(rng.integers(1, 4)), (8 // bits) * int(rng.integers(1, 3)), tuple(layers))

@@ -218,7 +218,7 @@ def test_traps_17_18_always_and_never_keep_their_thresholds() -> None:
     assert isinstance(layer, MatVec) and isinstance(layer.head, Thresholds)
     assert layer.head.values.ravel().tolist() == [-4, 5, 0]
     form = popcount_form(layer)
-    limits = popcount_thresholds(layer, form).ravel()
+    limits = popcount_thresholds(layer.head, form).ravel()
     assert limits.tolist() == [0, 5, 2]
     assert 2 ** (form.sum_bits - 1) > limits.max()
 

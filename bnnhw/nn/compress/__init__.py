@@ -1,0 +1,1 @@
+"""Network compression: pruning, weight sharing, mixed widths and factorisations of trained weights."""

@@ -1,0 +1,125 @@
+"""What a quantiser is: a training forward pass with gradients, and the integers that evaluation and hardware use.
+
+A weight is `unit[o] * value`, an activation `unit * value`, with integer values: `unit` is real and
+multiplies the sum behind a product, the values are all that hardware sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bnnhw.ir.errors import BnnhwError
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """Weight planes: value[o, ...] = sum_p scale[p, o] * (symbol of bits[p, o, ...]), 0 where the mask is 0."""
+
+    bipolar: bool
+    """Whether a bit means -1 and +1 rather than 0 and 1."""
+    bits: Tensor
+    """bool [P, O, ...]"""
+    scale: Tensor
+    """int64 [P, O]"""
+    mask: Tensor | None = None
+    """bool [P, O, ...]; None where every weight counts."""
+
+    def values(self) -> Tensor:
+        """int64 [O, ...]"""
+        symbols = self.bits.long() * 2 - 1 if self.bipolar else self.bits.long()
+        if self.mask is not None:
+            symbols = symbols * self.mask.long()
+        scale = self.scale.reshape(*self.scale.shape, *[1] * (self.bits.dim() - 2))
+        return (symbols * scale).sum(0)
+
+
+@dataclass(frozen=True, eq=False)
+class TwoSteps:
+    """Weights that hardware evaluates as two layers, under the names that `bnnhw.lower.factors` reads.
+
+    `factored`: values = outer [O, r] @ diag(middle [r], positive) @ inner [r, ...]. `lookup`: sums of products with the rows of a
+    `table` [G * n, C / G, h, w] in G groups of input channels; `index` [O, J] names them as (row * kh + ky) * kw + kx, where
+    (kh, kw) is 1x1 if the table has the layer's own kernel, and `sign` [O, J] is -1, 0 or +1.
+    """
+
+    kind: Literal["factored", "lookup"]
+    tensors: dict[str, Tensor]
+    """int64"""
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerWeights:
+    """The evaluation form of a weight tensor: real weight = unit[o] * values[o, ...]."""
+
+    values: Tensor
+    """int64, shape of the weights"""
+    unit: Tensor
+    """float32 [O], finite and not 0"""
+    planes: Planes | None = None
+    """Where the method has planes of its own (LQ-Nets, ABC-Net); else lowering chooses the fewest."""
+    two_steps: TwoSteps | None = None
+    """Where the method shares products between outputs; it stands for `values` exactly."""
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """The evaluation form of an activation: level = #{k : x >= thresholds[k]}, output = unit * values[level]."""
+
+    thresholds: Tensor
+    """float32 [L-1], rising"""
+    values: Tensor
+    """int64 [L], strictly rising"""
+    unit: float
+    """positive"""
+    planes: Planes | None = None
+    """bits [Q, L] (O is L) and scale [Q, 1], where the method has planes of its own; else lowering chooses the fewest."""
+
+
+class WeightQuantiser(nn.Module):
+    """Base of weight quantisers. `forward` in training; `integers` in evaluation and export.
+
+    Constructed with the latent weights' shape [O, ...]; learned parameters and state are parameters and buffers
+    of the module, so that the `state_dict` holds all.
+    """
+
+    def forward(self, w: Tensor) -> Tensor:
+        """Real quantised weights, shape of `w`, with the method's gradient."""
+        raise NotImplementedError
+
+    def integers(self, w: Tensor) -> IntegerWeights:
+        """The evaluation form of latent weights; deterministic. BnnhwError where it does not exist (scale 0 or NaN)."""
+        raise NotImplementedError
+
+    def after_step(self, w: nn.Parameter) -> None:
+        """Called without gradient after every optimiser step (clipping, frozen weights)."""
+
+    def before_epoch(self, w: nn.Parameter, epoch: int, epochs: int) -> None:
+        """Called without gradient before every epoch (partition steps, schedules)."""
+
+
+class ActivationQuantiser(nn.Module):
+    """Base of activation quantisers. `forward` in training; `levels` in evaluation and export."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Real quantised activations, with the method's gradient."""
+        raise NotImplementedError
+
+    def levels(self) -> Levels:
+        """The evaluation form; deterministic."""
+        raise NotImplementedError
+
+
+def integer_scales(scales: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """Integers [..., P] of `bits` magnitude bits, and units [...], so that scales is about unit * integer.
+
+    The largest magnitude of each row becomes 2**bits - 1: the stated fixed-point format of learned scales.
+    """
+    largest = scales.abs().amax(-1, keepdim=True)
+    if not torch.isfinite(scales).all() or (largest == 0).any():
+        raise BnnhwError("a learned scale is 0, NaN or infinite; lower the learning rate or change the seed")
+    unit = largest / (2**bits - 1)
+    return torch.round(scales / unit).long(), unit.squeeze(-1).float()

@@ -1,0 +1,76 @@
+"""Depths of the queues where two streams meet: a short branch must wait for a long one without stopping their source."""
+
+from __future__ import annotations
+
+from math import ceil, prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.ir import design as d
+from bnnhw.ir.encoding import I64
+from bnnhw.ir.integer import PORT, Layer, Multiply, Network, Windowed
+
+IN_FLIGHT = 4
+"""Pixels that a layer may hold between its input and output: a vector buffer's two, and its neighbours'."""
+
+
+def join_queues(net: Network, layers: dict[str, d.Folding]) -> dict[str, tuple[int, ...]]:
+    """Per layer with two inputs, the words of the queue before each.
+
+    A branch's queue holds all that the branch can give while the other branch still waits for what its next pixel
+    needs of the network's input, and what the other's layers hold on the way, so that no stream stops its source.
+    """
+    need, depth = _needs(net)
+    found = {}
+    for layer in net.layers:
+        names = net.inputs_of(layer)
+        if len(names) > 1:
+            found[layer.name] = tuple(_waiting(layer, need[a], need[b], depth[b], _words(net, layers, a)) for a, b in (names, tuple(reversed(names))))
+    return found
+
+
+def _waiting(layer: Layer, mine: I64, other: I64, other_depth: int, words_per_pixel: int) -> int:
+    """Words that wait at most, in one branch, for the other."""
+    if isinstance(layer, Multiply) and len(mine) != len(other):
+        pixels = len(mine)  # the other needs the whole frame, or this is the one pixel that waits
+    else:
+        reached = np.maximum(mine, other)
+        pixels = int((np.searchsorted(mine, reached, side="right") - np.arange(len(mine))).max())
+    return (pixels + IN_FLIGHT * (other_depth + 1)) * words_per_pixel
+
+
+def _words(net: Network, layers: dict[str, d.Folding], name: str) -> int:
+    """Words of a pixel, at most, in the stream that a layer sends."""
+    if name == PORT:
+        return net.port.shape[0]
+    layer, f = net[name], layers[name]
+    lanes = f.lanes if d.elementwise(layer) or (d.windowed(layer) and not hasattr(layer, "head")) else f.pe
+    return layer.out_shape[0] if layer.out_shape[0] % lanes else ceil(layer.out_shape[0] / lanes)
+
+
+def _needs(net: Network) -> tuple[dict[str, I64], dict[str, int]]:
+    """Per layer, how many pixels of the network's input each of its pixels waits for, and how many layers they pass."""
+    need: dict[str, I64] = {PORT: np.arange(1, prod(net.port.shape[1:]) + 1)}
+    depth = {PORT: 0}
+    for layer in net.layers:
+        names = net.inputs_of(layer)
+        if isinstance(layer, Windowed):
+            own = need[names[0]][_last_seen(layer)]
+        else:
+            longest = max(len(need[name]) for name in names)
+            own = np.max([np.broadcast_to(need[name] if len(need[name]) == longest else need[name].max(), longest) for name in names], axis=0)
+        need[layer.name] = np.maximum.accumulate(own)
+        depth[layer.name] = 1 + max(depth[name] for name in names)
+    return need, depth
+
+
+def _last_seen(layer: Windowed) -> NDArray[np.int64]:
+    """[out pixels] index of the last input pixel under each window."""
+    w = layer.window
+
+    def last(axis: int, count: int) -> I64:
+        at = np.arange(count) * w.stride[axis] - w.pad[axis] + w.dilation[axis] * (w.kernel[axis] - 1)
+        return np.clip(at, 0, w.shape[1 + axis] - 1)
+
+    return (last(0, w.out_rows)[:, None] * w.shape[2] + last(1, w.out_columns)[None]).ravel()
