@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import random
-from typing import Any
-
-import cocotb
 
 from bnnhw.ir.hardware import signed_bits
 from sim.corners import Corner, Folds, pack, signed, unpack, words
-from sim.streams import MODES, Traffic, check_reset, check_stalls
+from sim.streams import Traffic, stream_tests
 
 FOLDS = {
     "one": Folds(1),
@@ -60,15 +57,7 @@ def traffic(name: str, rng: random.Random) -> Traffic:
             results.append(signed(s, c["SUM_W"]) * scale + signed(word >> c["SCALE_W"], c["OUT_W"]))
         sent.append(pack(sums, c["SUM_W"]))
         expected.append(pack(results, c["OUT_W"]))
-    return Traffic(sent, expected, (1, 1))
+    return Traffic({"s": sent}, {"m": expected}, (1, 1))
 
 
-@cocotb.test()
-@cocotb.parametrize(mode=MODES)
-async def carries(dut: Any, mode: str) -> None:
-    await check_stalls(dut, CORNERS, traffic, mode)
-
-
-@cocotb.test()
-async def restarts(dut: Any) -> None:
-    await check_reset(dut, CORNERS, traffic)
+carries, restarts = stream_tests(CORNERS, traffic)

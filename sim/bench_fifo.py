@@ -9,7 +9,7 @@ import cocotb
 
 from bnnhw.ir.hardware import index_bits
 from sim.corners import Corner
-from sim.streams import MODES, Port, Source, Traffic, check_reset, check_stalls, cycles_of, for_corners, rng_for
+from sim.streams import Port, Source, Traffic, cycles_of, for_corners, rng_for, stream_tests
 
 CORNERS = {
     f"words_{n}_bits_{bits}": Corner({"DATA_W": bits, "N_WORDS": n, "ADDR_W": index_bits(n)})
@@ -20,18 +20,10 @@ CORNERS = {
 def traffic(name: str, rng: random.Random) -> Traffic:
     """Three times as many words as fit."""
     words = [rng.getrandbits(CORNERS[name]["DATA_W"]) for _ in range(3 * CORNERS[name]["N_WORDS"] + 5)]
-    return Traffic(words, words, (1, 1))
+    return Traffic({"s": words}, {"m": words}, (1, 1))
 
 
-@cocotb.test()
-@cocotb.parametrize(mode=MODES)
-async def carries(dut: Any, mode: str) -> None:
-    await check_stalls(dut, CORNERS, traffic, mode)
-
-
-@cocotb.test()
-async def restarts(dut: Any) -> None:
-    await check_reset(dut, CORNERS, traffic)
+carries, restarts = stream_tests(CORNERS, traffic)
 
 
 @cocotb.test()
@@ -39,13 +31,13 @@ async def holds_as_many_as_stated(dut: Any) -> None:
     async def job(corner: str) -> None:
         rng, port = rng_for(f"{corner}/depth"), Port.of(dut, corner)
         await port.reset()
-        source = Source(dut.clk, port.s, "none", rng)
+        source = Source(dut.clk, port.s["s"], "none", rng)
         task = cocotb.start_soon(source.send([0] * 40))
         await cycles_of(dut.clk, 30)
         task.cancel()
         assert source.taken == CORNERS[corner]["N_WORDS"], f"{corner}: {source.taken} words fit"
-        port.m.ready.value = 1  # what it shows must not depend on ready in the same cycle
+        port.m["m"].ready.value = 1  # what it shows must not depend on ready in the same cycle
         await cycles_of(dut.clk, 1)
-        assert not port.s.ready.value, f"{corner}: a combinational path from ready to ready"
+        assert not port.s["s"].ready.value, f"{corner}: a combinational path from ready to ready"
 
     await for_corners(dut, CORNERS, job)

@@ -10,7 +10,7 @@ import cocotb
 
 from bnnhw.ir.hardware import index_bits
 from sim.corners import Corner
-from sim.streams import MODES, Port, Traffic, check_reset, check_stalls, for_corners, rng_for
+from sim.streams import Port, Traffic, for_corners, rng_for, stream_tests
 
 AXI = ("tdata", "tkeep", "tlast")
 CORNERS = {
@@ -38,18 +38,11 @@ def traffic(name: str, rng: random.Random) -> Traffic:
     """Five correct frames."""
     n = CORNERS[name]["N_BEATS"]
     frames = [frame(name, rng) for _ in range(5)]
-    return Traffic([b for f in frames for b in f], [x for f in frames for x in data(name, f)], (n, n), ports={"s": AXI})
+    sent, expected = [b for f in frames for b in f], [x for f in frames for x in data(name, f)]
+    return Traffic({"s": sent}, {"m": expected}, (n, n), payload={"s": AXI})
 
 
-@cocotb.test()
-@cocotb.parametrize(mode=MODES)
-async def carries(dut: Any, mode: str) -> None:
-    await check_stalls(dut, CORNERS, traffic, mode)
-
-
-@cocotb.test()
-async def restarts(dut: Any) -> None:
-    await check_reset(dut, CORNERS, traffic)
+carries, restarts = stream_tests(CORNERS, traffic)
 
 
 @cocotb.test()
@@ -67,14 +60,14 @@ async def mends_and_reports(dut: Any, mode: str) -> None:
             wrong = frame(corner, rng)
             wrong[at] = (wrong[at][0], keep, wrong[at][2])
             faults[fault] = wrong
-        port = Port.of(dut, corner, s=AXI)
+        port = Port.of(dut, corner, payload={"s": AXI})
         for fault, wrong in faults.items():
             await port.reset()
             assert err.value == 0, f"{corner}: err after reset"
             before, after = frame(corner, rng), [*frame(corner, rng), *frame(corner, rng)]
-            await port.exchange(mode, before, data(corner, before), rng)
+            await port.exchange(mode, {"s": before}, {"m": data(corner, before)}, rng)
             assert err.value == 0, f"{corner}: err after a correct frame"
-            await port.exchange(mode, [*wrong, *after], [*data(corner, wrong), *data(corner, after, 2)], rng)
+            await port.exchange(mode, {"s": [*wrong, *after]}, {"m": [*data(corner, wrong), *data(corner, after, 2)]}, rng)
             assert err.value == int(fault != "none"), f"{corner}: err is {err.value} after the fault: {fault}"
 
     await for_corners(dut, CORNERS, job)

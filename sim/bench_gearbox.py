@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import random
 from math import ceil
-from typing import Any
 
-import cocotb
-
-from bnnhw.ir.pipeline import Stream, _gearbox
+from bnnhw.ir.pipeline import Stream, Wire, _Builder
 from sim.corners import Corner, pack, unpack
-from sim.streams import MODES, Traffic, check_reset, check_stalls
+from sim.streams import Traffic, stream_tests
 
 
 def corner(elements: int, n_in: int, n_out: int, planes: int = 1, elem: int = 1) -> Corner:
     """Parameters for vectors of `elements`."""
-    stream = Stream(elements, elements, n_in, planes, elem)
-    return Corner({k: int(v) for k, v in _gearbox("", "", stream, elements, n_out, elements).parameters.items()})
+    builder: Any = _Builder
+    chain = builder(None, None)
+    chain.gearbox("", "", Wire("", Stream(elements, elements, n_in, planes, elem)), elements, n_out, elements)
+    return Corner(chain.instances[-1].parameters)
 
 
 CORNERS = {
@@ -51,15 +50,7 @@ def traffic(name: str, rng: random.Random) -> Traffic:
             held += [0] * (beats_out * n_out - elements)
             per_plane.append([pack(held[i : i + n_out], bits) for i in range(0, len(held), n_out)])
         expected += [pack(beat, n_out * bits) for beat in zip(*per_plane, strict=True)]
-    return Traffic(sent, expected, (beats_out, max(c["N_BEATS"], beats_out)))
+    return Traffic({"s": sent}, {"m": expected}, (beats_out, max(c["N_BEATS"], beats_out)))
 
 
-@cocotb.test()
-@cocotb.parametrize(mode=MODES)
-async def carries(dut: Any, mode: str) -> None:
-    await check_stalls(dut, CORNERS, traffic, mode)
-
-
-@cocotb.test()
-async def restarts(dut: Any) -> None:
-    await check_reset(dut, CORNERS, traffic)
+carries, restarts = stream_tests(CORNERS, traffic)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import random
-from typing import Any
-
-import cocotb
 
 from bnnhw.ir.hardware import index_bits
 from sim.corners import Corner
-from sim.streams import MODES, Traffic, check_reset, check_stalls
+from sim.streams import Traffic, stream_tests
 
 CORNERS = {
     f"beats_{n}_bytes_{size}": Corner({"DATA_W": 8 * size, "N_BEATS": n, "KEEP": (1 << tail) - 1, "BEAT_W": index_bits(n)})
@@ -23,15 +20,7 @@ def traffic(name: str, rng: random.Random) -> Traffic:
     n, size = c["N_BEATS"], c["DATA_W"] // 8
     sent = [rng.getrandbits(8 * size) for _ in range(5 * n)]
     expected = [(x, c["KEEP"] if i % n == n - 1 else (1 << size) - 1, int(i % n == n - 1)) for i, x in enumerate(sent)]
-    return Traffic(sent, expected, (n, n), ports={"m": ("tdata", "tkeep", "tlast")})
+    return Traffic({"s": sent}, {"m": expected}, (n, n), payload={"m": ("tdata", "tkeep", "tlast")})
 
 
-@cocotb.test()
-@cocotb.parametrize(mode=MODES)
-async def carries(dut: Any, mode: str) -> None:
-    await check_stalls(dut, CORNERS, traffic, mode)
-
-
-@cocotb.test()
-async def restarts(dut: Any) -> None:
-    await check_reset(dut, CORNERS, traffic)
+carries, restarts = stream_tests(CORNERS, traffic)

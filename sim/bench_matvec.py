@@ -9,7 +9,7 @@ import cocotb
 
 from bnnhw.ir.hardware import index_bits, signed_bits
 from sim.corners import Corner, pack, signed, unpack, words
-from sim.streams import MODES, Traffic, check_reset, check_stalls
+from sim.streams import MODES, Traffic, check_stalls, stream_tests
 
 
 def corner(name: str, pe: int, simd: int, *, beats: int, folds: int, coeffs: tuple[int, ...] = (1,)) -> Corner:
@@ -57,18 +57,10 @@ def traffic(name: str, rng: random.Random) -> Traffic:
                 sums[p] += sum(k * count for k, count in zip(coeffs, same, strict=True))
             sent.append(x)
         expected.append(pack(sums, sum_w))
-    return Traffic(sent, expected, (1, beats))
+    return Traffic({"s": sent}, {"m": expected}, (1, beats))
 
 
-@cocotb.test()
-@cocotb.parametrize(mode=MODES)
-async def carries(dut: Any, mode: str) -> None:
-    await check_stalls(dut, CORNERS, traffic, mode)
-
-
-@cocotb.test()
-async def restarts(dut: Any) -> None:
-    await check_reset(dut, CORNERS, traffic)
+carries, restarts = stream_tests(CORNERS, traffic)
 
 
 @cocotb.test()
@@ -93,6 +85,6 @@ async def reaches_both_ends_of_its_range(dut: Any) -> None:
             bound = sum(k for k in coeffs if (k > 0) == most) * simd * beats
             assert sums[0] == bound, f"{name}: the model misses the bound"
             expected.append(pack(sums, sum_w))
-        return Traffic(sent, expected)
+        return Traffic({"s": sent}, {"m": expected})
 
     await check_stalls(dut, CORNERS, extremes, "none")

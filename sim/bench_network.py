@@ -42,7 +42,7 @@ async def start(dut: Any) -> tuple[Port, Recorded]:
     cocotb.start_soon(Clock(dut.aclk, 10, unit="step").start())
     dut.aresetn.value = 0
     recorded = Recorded()
-    s, m = Stream.of(dut, "s_axis_", AXI, "t"), Stream.of(dut, "m_axis_", AXI, "t")
+    s, m = {"s": Stream.of(dut, "s_axis", AXI)}, {"m": Stream.of(dut, "m_axis", AXI)}
     # The reset is registered once inside, so it must last longer than a cycle.
     return Port("network", dut.aclk, dut.aresetn, s, m, 0, 4, 16 * recorded.interval), recorded
 
@@ -86,9 +86,9 @@ async def offers_stay(dut: Any, mode: str) -> None:
     port, recorded = await start(dut)
     await port.reset()
     sent, expected = both(dut, recorded, range(len(recorded.inputs)))
-    cycles = await port.exchange(mode, sent, expected, rng_for(f"network/{mode}"))
+    cycles = await port.exchange(mode, {"s": sent}, {"m": expected}, rng_for(f"network/{mode}"))
     per_frame = len(expected) // len(recorded.outputs)
-    ends = cycles[per_frame - 1 :: per_frame]
+    ends = cycles["m"][per_frame - 1 :: per_frame]
     gaps = [b - a for a, b in pairwise(ends)]
     if mode == "none":
         assert gaps and gaps[-1] == recorded.interval, f"frames end {gaps} cycles apart, stated are {recorded.interval}"
@@ -103,8 +103,8 @@ async def restarts(dut: Any) -> None:
     await port.reset()
     sent, expected = both(dut, recorded, (1,))
     for cycles in (len(sent) // 2, recorded.interval, rng.randint(2 * recorded.interval, 4 * recorded.interval)):
-        await port.interrupt(both(dut, recorded, (0, 2, 0))[0], cycles, rng)
-        await port.exchange("none", sent, expected, rng)
+        await port.interrupt({"s": both(dut, recorded, (0, 2, 0))[0]}, cycles, rng)
+        await port.exchange("none", {"s": sent}, {"m": expected}, rng)
     assert dut.err_frame.value == 0
 
 
@@ -125,9 +125,9 @@ async def mends_and_reports(dut: Any, fault: str) -> None:
     else:
         wrong[0] = (wrong[0][0], 0, wrong[0][2]) if isinstance(wrong[0], tuple) else wrong[0]
     expected = [beat for frame in outputs for beat in beats(frame, lanes)]
-    await port.exchange("random", before, expected[: len(expected) // 3], rng)
+    await port.exchange("random", {"s": before}, {"m": expected[: len(expected) // 3]}, rng)
     assert dut.err_frame.value == 0
-    await port.exchange("random", [*wrong, *after], expected[len(expected) // 3 :], rng)
+    await port.exchange("random", {"s": [*wrong, *after]}, {"m": expected[len(expected) // 3 :]}, rng)
     assert dut.err_frame.value == 1
     await port.reset()
     assert dut.err_frame.value == 0

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import random
-from typing import Any
-
-import cocotb
 
 from bnnhw.ir.hardware import index_bits
 from sim.corners import Corner, pack, unpack
-from sim.streams import MODES, Traffic, check_reset, check_stalls
+from sim.streams import Traffic, stream_tests
 
 CORNERS = {
     f"lanes_{lanes}_planes_{planes}_taps_{taps}": Corner({"LANES": lanes, "PLANES": planes, "N_TAPS": taps, "TAP_W": index_bits(taps)})
@@ -33,15 +30,7 @@ def traffic(name: str, rng: random.Random) -> Traffic:
         codes = [unpack(transposed(beat, planes, lanes), lanes, planes) for beat in beats]
         sent += beats
         expected.append(transposed(pack([max(lane) for lane in zip(*codes, strict=True)], planes), lanes, planes))
-    return Traffic(sent, expected, (1, taps))
+    return Traffic({"s": sent}, {"m": expected}, (1, taps))
 
 
-@cocotb.test()
-@cocotb.parametrize(mode=MODES)
-async def carries(dut: Any, mode: str) -> None:
-    await check_stalls(dut, CORNERS, traffic, mode)
-
-
-@cocotb.test()
-async def restarts(dut: Any) -> None:
-    await check_reset(dut, CORNERS, traffic)
+carries, restarts = stream_tests(CORNERS, traffic)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import random
-from typing import Any
-
-import cocotb
 
 from bnnhw.ir.hardware import index_bits
 from sim.corners import Corner
-from sim.streams import MODES, Traffic, check_reset, check_stalls
+from sim.streams import Traffic, stream_tests
 
 SIZES = ((1, 1, 1), (1, 2, 8), (1, 5, 3), (2, 2, 2), (3, 1, 9), (5, 3, 65), (7, 2, 31), (8, 7, 8), (9, 4, 33), (16, 2, 5), (17, 8, 1))
 """Words, passes, bits of a word."""
@@ -27,15 +24,7 @@ def traffic(name: str, rng: random.Random) -> Traffic:
     vectors = [[rng.getrandbits(c["DATA_W"]) for _ in range(c["N_WORDS"])] for _ in range(5)]
     sent = [word for vector in vectors for word in vector]
     expected = [word for vector in vectors for word in vector * c["N_PASSES"]]
-    return Traffic(sent, expected, (c["N_WORDS"] * c["N_PASSES"],) * 2)
+    return Traffic({"s": sent}, {"m": expected}, (c["N_WORDS"] * c["N_PASSES"],) * 2)
 
 
-@cocotb.test()
-@cocotb.parametrize(mode=MODES)
-async def carries(dut: Any, mode: str) -> None:
-    await check_stalls(dut, CORNERS, traffic, mode)
-
-
-@cocotb.test()
-async def restarts(dut: Any) -> None:
-    await check_reset(dut, CORNERS, traffic)
+carries, restarts = stream_tests(CORNERS, traffic)

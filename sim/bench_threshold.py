@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import random
-from typing import Any
-
-import cocotb
 
 from sim.corners import Corner, Folds, pack, signed, unpack, words
-from sim.streams import MODES, Traffic, check_reset, check_stalls
+from sim.streams import Traffic, stream_tests
 
 FOLDS = {
     "one": Folds(1),
@@ -51,15 +48,7 @@ def traffic(name: str, rng: random.Random) -> Traffic:
         sums = [min(max(rng.choice((x - 1, x, x + 1, low, high)), low), high) for x in limits]
         sent.append(pack(sums, bits))
         expected.append(pack([int(s >= x) for s, x in zip(sums, limits, strict=True)], 1))
-    return Traffic(sent, expected, (1, 1))
+    return Traffic({"s": sent}, {"m": expected}, (1, 1))
 
 
-@cocotb.test()
-@cocotb.parametrize(mode=MODES)
-async def carries(dut: Any, mode: str) -> None:
-    await check_stalls(dut, CORNERS, traffic, mode)
-
-
-@cocotb.test()
-async def restarts(dut: Any) -> None:
-    await check_reset(dut, CORNERS, traffic)
+carries, restarts = stream_tests(CORNERS, traffic)

@@ -6,7 +6,6 @@ import random
 from types import SimpleNamespace
 from typing import Any
 
-import cocotb
 
 from bnnhw.ir import design
 from bnnhw.ir.encoding import Encoding
@@ -14,7 +13,7 @@ from bnnhw.ir.integer import Window
 from bnnhw.ir.pipeline import Stream, _window
 from bnnhw.schedule.folding import complete_folding
 from sim.corners import Corner, pack, unpack
-from sim.streams import MODES, Traffic, check_reset, check_stalls
+from sim.streams import Traffic, stream_tests
 
 FRAMES = 5
 
@@ -81,15 +80,7 @@ def traffic(name: str, rng: random.Random) -> Traffic:
                         expected += frame[at : at + c["N_WORDS"]] if inside else [margin] * c["N_WORDS"]
     beats = len(expected) // FRAMES
     rate = None if name in LEAST else (beats, max(beats, rows * columns * pixel))
-    return Traffic(sent, expected, rate, settle=1)
+    return Traffic({"s": sent}, {"m": expected}, rate, settle=1)
 
 
-@cocotb.test()
-@cocotb.parametrize(mode=MODES)
-async def carries(dut: Any, mode: str) -> None:
-    await check_stalls(dut, CORNERS, traffic, mode)
-
-
-@cocotb.test()
-async def restarts(dut: Any) -> None:
-    await check_reset(dut, CORNERS, traffic)
+carries, restarts = stream_tests(CORNERS, traffic)

@@ -49,6 +49,12 @@ def signed(value: int, bits: int) -> int:
     return value - ((value >> (bits - 1)) << bits)
 
 
+def numbers(rng: random.Random, count: int, bits: int) -> list[int]:
+    """Random two's complement numbers; some are the ends of their range, 0 or -1."""
+    ends = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1, 0, -1)
+    return [signed(rng.getrandbits(bits), bits) if rng.random() < 0.5 else rng.choice(ends) for _ in range(count)]
+
+
 @dataclass(frozen=True)
 class Folds:
     """Which parameters a head's beats use: `folds` words a pixel, chosen by the classes of its row and column."""
@@ -79,15 +85,16 @@ class Folds:
         }  # fmt: skip
 
 
-def ports(module: str, parameters: dict[str, int]) -> list[tuple[str, str, int]]:
-    """(direction, name, bits) of a module's ports under the given parameters, which must be all but FILE."""
+def ports(module: str, parameters: dict[str, int]) -> list[tuple[str, str, int | None]]:
+    """(direction, name, bits) of a module's ports under the given parameters, which must be all but FILE; no bits where it is no vector."""
     text = (RTL / f"{module}.v").read_text()
     declared = set(re.findall(r"^ +parameter (?:\[.*?\] )?(\w+)", text, re.M)) - {"FILE"}
     assert declared == set(parameters), f"{module}: parameters {sorted(declared ^ set(parameters))} differ from its header"
     found = []
     for direction, top, name in re.findall(r"^ +(input|output) (?:wire|reg) +(?:\[(.+?):0\] )?(\w+),?$", text, re.M):
-        # The widths are sums and products of parameters; Verilog's division of whole numbers is Python's //.
-        bits = int(eval(top.replace("/", "//"), {"__builtins__": {}}, dict(parameters))) + 1 if top else 1
+        # The widths are sums, products and choices; Verilog's division of whole numbers is Python's //.
+        python = re.sub(r"\((.+?)\?(.+?):(.+?)\)", r"(\2 if \1 else \3)", top.replace("/", "//"))
+        bits = int(eval(python, {"__builtins__": {}}, dict(parameters))) + 1 if top else None
         found.append((direction, name, bits))
     assert found, f"{module}: no ports found"
     return found
@@ -103,10 +110,16 @@ def wrapper(module: str, corners: dict[str, Corner], folder: Path) -> Path:
             (folder / f"{name}.mem").write_text("".join(f"{word:x}\n" for word in corner.memory))
         connections = []
         for direction, port, bits in ports(module, corner.parameters):
+            stream, _, signal = port.rpartition("_")
             outside = "clk" if port == "clk" else f"{name}_{port}"
+            if signal in ("valid", "ready") and bits is not None:
+                # One port for each reader of a fork: the simulator's interface writes whole vectors only.
+                readers = [f"{name}_{stream}{i}_{signal}" for i in range(bits)]
+                outside = "{" + ", ".join(reversed(readers)) + "}"
+                outer += [f"    {direction} wire {reader}" for reader in readers]
+            elif port != "clk":
+                outer.append(f"    {direction} wire [{bits - 1}:0] {outside}" if bits and bits > 1 else f"    {direction} wire {outside}")
             connections.append(f"      .{port}({outside})")
-            if port != "clk":
-                outer.append(f"    {direction} wire [{bits - 1}:0] {outside}" if bits > 1 else f"    {direction} wire {outside}")
         listed = ",\n".join(f"      .{k}({v})" for k, v in values.items())
         header = f"  {module} #(\n{listed}\n  )" if values else f"  {module}"
         inner.append(f"{header} u_{name} (\n" + ",\n".join(connections) + "\n  );")

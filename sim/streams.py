@@ -1,13 +1,14 @@
-"""Ready/valid streams in cocotb: the one source and the one sink that every bench uses.
+"""Ready/valid streams in cocotb: the one source, the one sink and the two tests that every bench uses.
 
 Beats are ints, or tuples of ints where a stream has several payload signals (tdata, tkeep, tlast).
+Streams go by the names of their ports: `s`, or `a` and `b`, come in; `m`, or a fork's `m0`, `m1`, .. go out.
 """
 
 from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -17,6 +18,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
 Beat = int | tuple[int, ...]
+Beats = Mapping[str, Sequence[Beat]]
+"""Beats of each stream."""
 
 MODES = ("none", "random", "sink_first", "slow_sink")
 """none: both sides always go on. random: both stop every other cycle. sink_first: ready is high long
@@ -42,10 +45,11 @@ class Stream:
     ready: Any
 
     @staticmethod
-    def of(dut: Any, prefix: str, payload: Sequence[str] = ("data",), control: str = "") -> Stream:
-        """Signals `prefix` + name; `control` is what stands before valid and ready (`t` in AXI)."""
-        signals = tuple(getattr(dut, prefix + name) for name in payload)
-        return Stream(signals, getattr(dut, f"{prefix}{control}valid"), getattr(dut, f"{prefix}{control}ready"))
+    def of(dut: Any, name: str, payload: Sequence[str] = ("data",)) -> Stream:
+        """The signals of stream `name`, with AXI names where its payload has `tdata`; a fork's readers share their payload."""
+        axi = "t" if "tdata" in payload else ""
+        signals = tuple(getattr(dut, f"{name.rstrip('0123456789')}_{signal}") for signal in payload)
+        return Stream(signals, getattr(dut, f"{name}_{axi}valid"), getattr(dut, f"{name}_{axi}ready"))
 
 
 class Source:
@@ -133,71 +137,90 @@ class Sink:
 
 @dataclass
 class Port:
-    """A device under test as a bench sees it: a stream in, a stream out, a clock and a reset."""
+    """A device under test as a bench sees it: streams in, streams out, a clock and a reset."""
 
     name: str
     clk: Any
     rst: Any
-    s: Stream
-    m: Stream
+    s: dict[str, Stream]
+    m: dict[str, Stream]
     rst_level: int = 1
     rst_cycles: int = 1
     patience: int = 300
     """Cycles of latency after which a run counts as stuck, on top of some for each beat."""
 
     @staticmethod
-    def of(dut: Any, corner: str, s: Sequence[str] = ("data",), m: Sequence[str] = ("data",)) -> Port:
-        """Port of one corner of a wrapper; AXI names where a payload signal is `tdata`."""
-        rst = getattr(dut, f"{corner}_rst", None)
-        axi = tuple("t" if "tdata" in payload else "" for payload in (s, m))
-        return Port(corner, dut.clk, rst, Stream.of(dut, f"{corner}_s_", s, axi[0]), Stream.of(dut, f"{corner}_m_", m, axi[1]))
+    def of(dut: Any, corner: str, s: Iterable[str] = ("s",), m: Iterable[str] = ("m",), payload: Mapping[str, Sequence[str]] | None = None) -> Port:
+        """Port of one corner of a wrapper; `payload` of a stream is `data` unless told otherwise."""
+        ins, outs = ({name: Stream.of(dut, f"{corner}_{name}", (payload or {}).get(name, ("data",))) for name in names} for names in (s, m))
+        return Port(corner, dut.clk, getattr(dut, f"{corner}_rst", None), ins, outs)
+
+    def sources(self, mode: str, rng: random.Random) -> dict[str, Source]:
+        """A source on each stream in."""
+        return {name: Source(self.clk, stream, mode, rng) for name, stream in self.s.items()}
+
+    def sinks(self, mode: str, rng: random.Random) -> dict[str, Sink]:
+        """A sink on each stream out."""
+        return {name: Sink(self.clk, self.rst, stream, mode, rng, rst_level=self.rst_level) for name, stream in self.m.items()}
 
     async def reset(self) -> None:
-        """Reset, with both sides idle, for as short as is allowed; afterwards nothing is offered."""
-        self.s.valid.value = 0
-        self.m.ready.value = 0
+        """Reset, with all sides idle, for as short as is allowed; afterwards nothing is offered."""
+        for stream in self.s.values():
+            stream.valid.value = 0
+        for stream in self.m.values():
+            stream.ready.value = 0
         self.rst.value = self.rst_level
         await cycles_of(self.clk, self.rst_cycles)
         self.rst.value = 1 - self.rst_level
         await RisingEdge(self.clk)
-        assert not self.m.valid.value, f"{self.name}: valid after reset"
+        for name, stream in self.m.items():
+            assert not stream.valid.value, f"{self.name}: {name} is valid after reset"
 
-    async def exchange(self, mode: str, sent: Sequence[Beat], expected: Sequence[Beat], rng: random.Random) -> list[int]:
-        """Send beats, take and compare what comes; the cycle of each beat out, counted from the first offer.
+    async def exchange(self, mode: str, sent: Beats, expected: Beats, rng: random.Random) -> dict[str, list[int]]:
+        """Send beats, take and compare what comes; for each stream out the cycles of its beats, counted from the first offer.
 
         Every beat in must be taken and no surplus beat may come out.
         """
-        assert sent and expected, f"{self.name}: an empty run proves nothing"
-        sink = Sink(self.clk, self.rst, self.m, mode, rng, rst_level=self.rst_level)
+        assert all(sent.values()) and all(expected.values()), f"{self.name}: an empty run proves nothing"
+        sinks = self.sinks(mode, rng)
+        clock = next(iter(sinks.values()))
         if mode == "sink_first":
             await cycles_of(self.clk, 3)
-        source = Source(self.clk, self.s, mode, rng)
-        start = sink.cycle
-        task = cocotb.start_soon(source.send(sent))
-        limit = start + self.patience + 16 * (len(sent) + len(expected))
+        sources = self.sources(mode, rng)
+        start = clock.cycle
+        tasks = [cocotb.start_soon(source.send(sent[name])) for name, source in sources.items()]
+        limit = start + self.patience + 16 * sum(len(beats) for streams in (sent, expected) for beats in streams.values())
         edge = RisingEdge(self.clk)
-        while not (task.done() and len(sink.beats) >= len(expected)):
+        while not (all(task.done() for task in tasks) and all(len(sink.beats) >= len(expected[name]) for name, sink in sinks.items())):
             await edge
-            told = f"{source.taken} of {len(sent)} beats in, {len(sink.beats)} of {len(expected)} out"
-            assert sink.cycle < limit, f"{self.name}, {mode}: stuck with {told}"
+            if clock.cycle >= limit:
+                ins = ", ".join(f"{source.taken} of {len(sent[name])} beats into {name}" for name, source in sources.items())
+                outs = ", ".join(f"{len(sink.beats)} of {len(expected[name])} out of {name}" for name, sink in sinks.items())
+                raise AssertionError(f"{self.name}, {mode}: stuck with {ins}, {outs}")
         await cycles_of(self.clk, QUIET_CYCLES)
-        sink.stop()
-        wrong = next((i for i, (a, b) in enumerate(zip(sink.beats, expected, strict=False)) if a != b), None)
-        if wrong is not None:
-            raise AssertionError(f"{self.name}, {mode}: beat {wrong} is {sink.beats[wrong]}, expected {expected[wrong]}")
-        assert len(sink.beats) == len(expected), f"{self.name}, {mode}: {len(sink.beats)} beats out, expected {len(expected)}"
-        return [cycle - start for cycle in sink.cycles]
+        for name, sink in sinks.items():
+            sink.stop()
+            self._compare(f"{self.name}, {mode}: {name}", sink.beats, expected[name])
+        return {name: [cycle - start for cycle in sink.cycles] for name, sink in sinks.items()}
 
-    async def interrupt(self, sent: Sequence[Beat], cycles: int, rng: random.Random) -> None:
+    @staticmethod
+    def _compare(name: str, beats: Sequence[Beat], expected: Sequence[Beat]) -> None:
+        wrong = next((i for i, (a, b) in enumerate(zip(beats, expected, strict=False)) if a != b), None)
+        if wrong is not None:
+            raise AssertionError(f"{name}: beat {wrong} is {beats[wrong]}, expected {expected[wrong]}")
+        assert len(beats) == len(expected), f"{name}: {len(beats)} beats out, expected {len(expected)}"
+
+    async def interrupt(self, sent: Beats, cycles: int, rng: random.Random) -> None:
         """Send for some cycles, then reset in the middle."""
-        sink = Sink(self.clk, self.rst, self.m, "random", rng, rst_level=self.rst_level)
-        source = Source(self.clk, self.s, "none", rng)
-        task = cocotb.start_soon(source.send(sent))
-        while not source.taken:  # a reset before the first beat would prove nothing
+        sinks, sources = self.sinks("random", rng), self.sources("none", rng)
+        tasks = [cocotb.start_soon(source.send(sent[name])) for name, source in sources.items()]
+        while not any(source.taken for source in sources.values()):  # a reset before the first beat would prove nothing
             await RisingEdge(self.clk)
         await cycles_of(self.clk, cycles)
-        task.cancel()
-        sink.stop()
+        for task in tasks:
+            task.cancel()
+        for sink in sinks.values():
+            sink.stop()
         await self.reset()
 
 
@@ -211,14 +234,18 @@ async def cycles_of(clk: Any, count: int) -> None:
 class Traffic:
     """Beats in, beats out, and what the module says about its rate."""
 
-    sent: Sequence[Beat]
-    expected: Sequence[Beat]
+    sent: Beats
+    expected: Beats
     rate: tuple[int, int] | None = None
     """(beats out of one vector, cycles between the ends of two vectors); None where none is stated."""
     settle: int = 0
     """Vectors before the rate holds."""
-    ports: dict[str, Sequence[str]] = field(default_factory=dict)
-    """Payload names where they are not just `data`."""
+    payload: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Payload names of a stream where they are not just `data`."""
+
+    def port(self, dut: Any, corner: str) -> Port:
+        """The port that this traffic is for."""
+        return Port.of(dut, corner, self.sent, self.expected, self.payload)
 
 
 Make = Callable[[str, random.Random], Traffic]
@@ -244,15 +271,16 @@ async def check_stalls(dut: Any, corners: Iterable[str], make: Make, mode: str) 
     async def job(corner: str) -> None:
         rng = rng_for(f"{corner}/{mode}")
         traffic = make(corner, rng)
-        port = Port.of(dut, corner, **traffic.ports)
+        port = traffic.port(dut, corner)
         await port.reset()
         cycles = await port.exchange(mode, traffic.sent, traffic.expected, rng)
         if mode == "none" and traffic.rate is not None:
             beats, interval = traffic.rate
-            ends = cycles[beats - 1 :: beats][traffic.settle :]
-            gaps = [b - a for a, b in pairwise(ends)]
-            assert len(gaps) >= 2, f"{corner}: a rate needs three vectors"
-            assert set(gaps) == {interval}, f"{corner}: vectors end {gaps} cycles apart, stated are {interval}"
+            for stream in cycles.values():
+                ends = stream[beats - 1 :: beats][traffic.settle :]
+                gaps = [b - a for a, b in pairwise(ends)]
+                assert len(gaps) >= 2, f"{corner}: a rate needs three vectors"
+                assert set(gaps) == {interval}, f"{corner}: vectors end {gaps} cycles apart, stated are {interval}"
 
     await for_corners(dut, corners, job)
 
@@ -264,9 +292,24 @@ async def check_reset(dut: Any, corners: Iterable[str], make: Make, rounds: int 
         rng = rng_for(f"{corner}/reset")
         for _ in range(rounds):
             lost, traffic = make(corner, rng), make(corner, rng)
-            port = Port.of(dut, corner, **traffic.ports)
+            port = traffic.port(dut, corner)
             await port.reset()
-            await port.interrupt(lost.sent, rng.randint(0, 1 + len(lost.sent)), rng)
+            await port.interrupt(lost.sent, rng.randint(0, 1 + max(map(len, lost.sent.values()))), rng)
             await port.exchange("none", traffic.sent, traffic.expected, rng)
 
     await for_corners(dut, corners, job)
+
+
+def stream_tests(corners: Iterable[str], make: Make) -> tuple[Any, Any]:
+    """The two tests of every module with streams, for the names `carries` and `restarts` of its bench."""
+
+    @cocotb.test(name="carries")
+    @cocotb.parametrize(mode=MODES)
+    async def carries(dut: Any, mode: str) -> None:
+        await check_stalls(dut, corners, make, mode)
+
+    @cocotb.test(name="restarts")
+    async def restarts(dut: Any) -> None:
+        await check_reset(dut, corners, make)
+
+    return carries, restarts

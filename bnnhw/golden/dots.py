@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.golden.windows import pad, taps
-from bnnhw.ir.encoding import U8, Alphabet, Encoding, numbers
+from bnnhw.ir.encoding import Alphabet, Encoding, numbers
 from bnnhw.ir.integer import MatVec
 
 BLOCK, RUN = 1 << 16, 1 << 12

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ScaleBits = Annotated[int, Field(ge=1, le=8)]
 """Magnitude bits of a learned value: the largest magnitude becomes 2**bits - 1."""
+CodeBits = Annotated[int, Field(ge=2, le=8)]
+"""Bits of a signed integer, symmetric about 0."""
 Steps = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
@@ -53,10 +55,13 @@ class PruneStructured(_Pruning):
     norm: Literal[1, 2] = 1
 
 
-class _Codebook(_Frozen):
-    scale_bits: ScaleBits = 6
+class _Cut(_Frozen):
     start: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Fraction of the epochs that train real weights before the codebook is cut."""
+    """Fraction of the epochs that train real weights before the code is cut."""
+
+
+class _Codebook(_Cut):
+    scale_bits: ScaleBits = 6
 
 
 class KMeans(_Codebook):
@@ -103,4 +108,57 @@ class Impq(_Frozen):
         return self
 
 
-CompressionMethod = Annotated[Prune | PruneStructured | KMeans | KMeansRows | Hashed | Impq, Field(discriminator="method")]
+class Product(_Cut):
+    """Runs of `size` weights along the input channels are one of `n` trained codewords of their sub-space (Wu et al. 2016, Q-CNN).
+
+    A dense layer so coded takes a vector: a map of one pixel.
+    """
+
+    method: Literal["product"] = "product"
+    size: Annotated[int, Field(ge=1, le=1024)]
+    n: Annotated[int, Field(ge=2, le=256)]
+    bits: CodeBits = 6
+    seed: Seed = 0
+
+
+class Kernels(_Cut):
+    """Binary kernels of an input channel that filters share, up to sign: those there are, or `n` (after Kim et al. 2017).
+
+    Weights are signs until `start`; the `n` kernels follow them until three quarters of the epochs.
+    """
+
+    method: Literal["kernels"] = "kernels"
+    n: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
+
+
+class Factorise(_Cut):
+    """Two ternary matrices and a trained diagonal of `rank` between them (Wang & Cheng 2017, fixed-point factorised networks).
+
+    The ternary matrices follow the weights until three quarters of the epochs.
+    """
+
+    method: Literal["factor"] = "factor"
+    rank: Annotated[int, Field(ge=1, le=1 << 20)]
+    scale_bits: ScaleBits = 6
+    iterations: Annotated[int, Field(ge=0, le=100)] = 3
+    """Sweeps that refit every term behind the greedy start."""
+
+
+class LowRank(_Cut):
+    """Two trained matrices of few bits, by singular value decomposition: of a rank, or of a part of the squared norm (Denton et al. 2014)."""
+
+    method: Literal["lowrank"] = "lowrank"
+    rank: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
+    energy: Annotated[float, Field(gt=0, le=1)] | None = None
+    bits: CodeBits = 6
+
+    @model_validator(mode="after")
+    def _one_rank(self) -> LowRank:
+        if (self.rank is None) == (self.energy is None):
+            raise ValueError(f"lowrank has rank {self.rank} and energy {self.energy}; give exactly one of them")
+        return self
+
+
+CompressionMethod = Annotated[
+    Prune | PruneStructured | KMeans | KMeansRows | Hashed | Impq | Product | Kernels | Factorise | LowRank, Field(discriminator="method")
+]

@@ -190,8 +190,20 @@ class StaticWeightSpec(_Spec):
     bits: Annotated[int, Field(ge=2, le=8)] = 8
 
 
+class BoxWeightSpec(_Spec):
+    """Not trained: the mean over the inputs, as XNOR-Net's K map wants it (Rastegari 2016)."""
+
+    method: Literal["box"] = "box"
+
+
+class RealWeightSpec(_Spec):
+    """Real weights, of teachers and of the first steps of a progressive training; they have no hardware form."""
+
+    method: Literal["real"] = "real"
+
+
 WeightMethod = Annotated[
-    SignWeightSpec | BwnWeightSpec | TwnWeightSpec | TtqWeightSpec | DorefaWeightSpec | LqWeightSpec | AbcWeightSpec | InqWeightSpec
+    BoxWeightSpec | RealWeightSpec | SignWeightSpec | BwnWeightSpec | TwnWeightSpec | TtqWeightSpec | DorefaWeightSpec | LqWeightSpec | AbcWeightSpec | InqWeightSpec
     | BwnhWeightSpec | SqWeightSpec | ElqWeightSpec | GxnorWeightSpec | FixedWeightSpec | UniformWeightSpec | LogWeightSpec | StaticWeightSpec,
     Field(discriminator="method"),
 ]  # fmt: skip
@@ -305,8 +317,15 @@ class LogActivationSpec(_Spec):
     fsr: Annotated[int, Field(ge=-16, le=16)] = 0
 
 
+class RealActivationSpec(_Spec):
+    """Real values, of teachers and of the first steps of a progressive training; they have no hardware form."""
+
+    method: Literal["real"] = "real"
+    function: Literal["relu", "hardtanh"] = "hardtanh"
+
+
 ActivationMethod = Annotated[
-    StochasticSignActivationSpec | UintActivationSpec | PactActivationSpec | HwgqActivationSpec | LqActivationSpec | AbcActivationSpec
+    RealActivationSpec | StochasticSignActivationSpec | UintActivationSpec | PactActivationSpec | HwgqActivationSpec | LqActivationSpec | AbcActivationSpec
     | TernaryActivationSpec | FixedActivationSpec | UniformActivationSpec | LogActivationSpec,
     Field(discriminator="method"),
 ]  # fmt: skip

@@ -169,6 +169,8 @@ class Scale(_Named):
 class SignActivation(_Named):
     type: Literal["sign"] = "sign"
     zero_to: Sign
+    gradient: Literal["straight", "approx"] = "straight"
+    """In training: 1 where |x| <= 1, or Bi-Real Net's 2 - 2|x| there."""
 
 
 class Threshold(_Named):
@@ -384,6 +386,29 @@ class InputSpec(_Frozen):
         return (self.shape[0], self.shape[1], self.shape[2]) if len(self.shape) == 3 else (self.shape[0], 1, 1)
 
 
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+
+
+class Distillation(_Frozen):
+    """What a student learns from a trained teacher beside the labels; any two networks of one input and output."""
+
+    teacher: str
+    """Folder that `bnnhw train` wrote."""
+    logits: Weight = 1.0
+    """Weight of the cross entropy with the teacher's outputs."""
+    temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
+    attention: Weight = 0.0
+    """Weight of attention matching: the squared distance of normalised maps of mean squares (Zagoruyko 2017, Martinez 2020)."""
+    layers: tuple[tuple[str, str], ...] = ()
+    """Pairs (student's layer, teacher's) whose outputs' attention is matched."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Distillation:
+        if bool(self.attention) != bool(self.layers):
+            raise ValueError("attention needs pairs of layers, and pairs need a weight; give both or none")
+        return self
+
+
 class TrainSpec(_Frozen):
     """How the shipped weights were trained; read by `bnnhw train`."""
 
@@ -391,11 +416,34 @@ class TrainSpec(_Frozen):
     epochs: Annotated[int, Field(ge=1, le=10_000)]
     batch: Size = 100
     lr: Annotated[float, Field(gt=0, le=1)] = 0.01
+    optimiser: Literal["adam", "sgd"] = "adam"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Of sgd."""
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    """Behind a rise over the first 100 steps. `step`: a tenth at one and at three quarters of the way."""
+    weight_decay: Weight = 0.0
+    l1: Weight = 0.0
+    l2: Weight = 0.0
+    """Penalties on latent weights, added to the loss."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of the inputs of dense layers but the first, less where a layer is pruned (Han et al. 2015)."""
     seed: int = 0
     augment: bool = False
     shift: Annotated[int, Field(ge=0, le=8)] = 0
     """Largest random shift of an image, in pixels, when `augment` is set."""
     bfloat16: bool = False
+    start: str | None = None
+    """Folder that `bnnhw train` wrote, whose parameters of the same names and shapes it starts from."""
+    distil: Distillation | None = None
+
+
+class Quantisers(_Frozen):
+    """Methods for layers that name none of their own; `first` and `last` go before `weights`."""
+
+    weights: Annotated[WeightMethod | CompressionMethod, Field(discriminator="method")] | None = None
+    first: Annotated[WeightMethod | CompressionMethod, Field(discriminator="method")] | None = None
+    last: Annotated[WeightMethod | CompressionMethod, Field(discriminator="method")] | None = None
+    activations: ActivationMethod | None = None
 
 
 class Topology(_Frozen):
@@ -411,6 +459,7 @@ class Topology(_Frozen):
     label: Literal["argmax", "highest_bit"] = "argmax"
     """How the class follows from the outputs: first largest, or the highest output that is set (0 if none)."""
     classes: tuple[str, ...] | None = None
+    quantisers: Quantisers | None = None
     train: TrainSpec | None = None
 
     @model_validator(mode="before")
@@ -446,6 +495,23 @@ class Topology(_Frozen):
                 raise ValueError(f"layer {n}: the name {INPUT!r} stands for the network's input; rename it")
             known.add(layer.name)
         return self
+
+    def resolved(self) -> Topology:
+        """The description with `quantisers` given to the layers that name none."""
+        if self.quantisers is None:
+            return self
+        q = self.quantisers
+        products = [layer.name for layer in self.layers if isinstance(layer, Conv | Dense)]
+        layers: list[Any] = []
+        for layer in self.layers:
+            if isinstance(layer, Conv | Dense) and layer.quantiser is None:
+                own = (q.first if layer.name == products[0] else None) or (q.last if layer.name == products[-1] else None) or q.weights
+                layers.append(layer.model_copy(update={"quantiser": own}))
+            elif isinstance(layer, Levels) and layer.quantiser is None:
+                layers.append(layer.model_copy(update={"quantiser": q.activations}))
+            else:
+                layers.append(layer)
+        return self.model_copy(update={"layers": tuple(layers), "quantisers": None})
 
     def inputs_of(self, index: int) -> tuple[str, ...]:
         """Names of what feeds layer `index`; INPUT for the network's input."""

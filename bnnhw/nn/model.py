@@ -2,56 +2,170 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bnnhw.ir import topology as t
+from bnnhw.ir.compressions import CompressionMethod
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.nn.layers import BinaryConv2d, BinaryLinear, Sign
+from bnnhw.ir.methods import RealActivationSpec, RealWeightSpec, SignWeightSpec, WeightMethod
+from bnnhw.nn import layers as n
+from bnnhw.nn.compress.build import compression_quantiser
+from bnnhw.nn.methods.build import activation_quantiser, weight_quantiser
+from bnnhw.nn.quantiser import WeightQuantiser
+
+LAST_SCALE_BITS = 14
+"""Magnitude bits of the largest of the last layer's scales, where its outputs have one each."""
+NEXT = (t.MaxPool, t.Flatten)
 
 
-def build(net: t.Topology) -> nn.Sequential:
+class Net(nn.Module):
+    """The layers of a description; its `state_dict` carries their names.
+
+    In training, real tensors from prepared inputs to the last sums. In evaluation, the integers that hardware
+    gives: last sums, times an integer scale where outputs have real scales of their own.
+    """
+
+    def __init__(self, topology: t.Topology) -> None:
+        super().__init__()
+        self.topology = topology.resolved()
+        compute = torch.bfloat16 if topology.train and topology.train.bfloat16 else torch.float32
+        shapes = self.topology.shape_of()
+        for index, layer in enumerate(self.topology.layers):
+            if not layer.name.isidentifier() or hasattr(nn.Module, layer.name) or layer.name in ("topology",):
+                raise BnnhwError(f"layer {layer.name!r}: a trained layer's name must be a plain identifier; rename it")
+            if layer.tensors:
+                raise BnnhwError(f"layer {layer.name!r}: a trained network stores its own names; remove tensors")
+            inputs = self.topology.inputs_of(index)
+            setattr(self, layer.name, _module(self.topology, layer, inputs, shapes, compute))
+        last = self.topology.layers[-1]
+        if not isinstance(last, t.Conv | t.Dense):
+            raise BnnhwError(f"layer {last.name!r}: training wants the sums of a conv or dense layer last; remove it")
+
+    @property
+    def products(self) -> dict[str, n.Product]:
+        """Convolutions and dense layers by name."""
+        return {name: m for name, m in self.named_children() if isinstance(m, n.Product)}
+
+    @property
+    def is_real(self) -> bool:
+        """Whether some layer has no quantiser: a teacher, evaluated in real numbers."""
+        specs = [getattr(layer, "quantiser", None) for layer in self.topology.layers]
+        return any(isinstance(s, RealWeightSpec | RealActivationSpec) for s in specs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training or self.is_real:
+            return self.real(x)[self.topology.layers[-1].name]
+        last = self.streams(x)[self.topology.layers[-1].name]
+        assert isinstance(last, n.Stream)
+        scale = self.last_scale(last.unit)
+        return last.values if scale is None else last.values.double() * scale.reshape(1, -1, *[1] * (last.values.dim() - 2))
+
+    def real(self, x: Tensor) -> dict[str, Tensor]:
+        """Every layer's real output."""
+        found = {t.INPUT: x}
+        for index, layer in enumerate(self.topology.layers):
+            found[layer.name] = getattr(self, layer.name)(*(found[name] for name in self.topology.inputs_of(index)))
+        return found
+
+    def streams(self, x: Tensor) -> dict[str, n.Value]:
+        """Every layer's output in evaluation: integers with their unit, or real numbers before an activation."""
+        found: dict[str, n.Value] = {t.INPUT: n.Stream(x, torch.ones(1))}
+        for index, layer in enumerate(self.topology.layers):
+            found[layer.name] = getattr(self, layer.name).evaluate(*(found[name] for name in self.topology.inputs_of(index)))
+        return found
+
+    def last_scale(self, unit: Tensor) -> Tensor | None:
+        """Integers [O] for the last sums' units; None where these are equal."""
+        if bool((unit == unit[0]).all()):
+            return None
+        return torch.round(unit.double() / unit.double().max() * 2**LAST_SCALE_BITS)
+
+    def quantised(self) -> Iterator[tuple[nn.Parameter, WeightQuantiser]]:
+        """Latent weights and their quantisers."""
+        for product in self.products.values():
+            yield product.weight, product.quantiser
+
+
+def build(net: t.Topology) -> Net:
     """Module whose `state_dict` carries the names of `net`; it maps prepared inputs to the last sums.
 
     Errors: BnnhwError for a layer that cannot be trained here.
     """
-    compute = torch.bfloat16 if net.train and net.train.bfloat16 else torch.float32
-    modules = OrderedDict[str, nn.Module]()
-    flat = False
-    for layer, shape in zip(net.layers, net.shape_of().values(), strict=False):
-        flat = flat or isinstance(layer, t.Dense | t.Flatten)
-        if not layer.name.isidentifier() or hasattr(nn.Module, layer.name):
-            raise BnnhwError(f"layer {layer.name!r}: a trained layer's name must be a plain identifier; rename it")
-        if isinstance(layer, t.Conv | t.Dense) and (layer.bias or layer.alpha or layer.weights != "signs"):
-            raise BnnhwError(f"layer {layer.name!r}: bias, alpha and latent weights are not trained here; remove them")
-        if layer.tensors:
-            raise BnnhwError(f"layer {layer.name!r}: a trained network stores its own names; remove tensors")
-        modules[layer.name] = _module(layer, shape, flat, compute)
-    if not isinstance(net.layers[-1], t.Conv | t.Dense):
-        raise BnnhwError(f"layer {net.layers[-1].name!r}: training wants the sums of a conv or dense layer last; remove it")
-    return nn.Sequential(modules)
+    return Net(net)
 
 
-def _module(layer: t.LayerSpec, shape: t.Shape, flat: bool, compute: torch.dtype) -> nn.Module:
+def load_parameters(model: nn.Module, folder: Path, *, matching: bool = False) -> None:
+    """Parameters from `folder/checkpoint.pt`; with `matching`, those of the same name and shape."""
+    try:
+        state = torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
+    except Exception as e:  # a damaged file raises whatever its parser trips over
+        raise BnnhwError(f"{folder}: no checkpoint of a training in it ({type(e).__name__}); give a folder that bnnhw train wrote") from None
+    if matching:
+        own = model.state_dict()
+        state = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+        if not state:
+            raise BnnhwError(f"{folder}: none of its parameters fits; give a folder of a network with layers of the same names")
+    model.load_state_dict(state, strict=not matching)
+
+
+def quantiser(spec: WeightMethod | CompressionMethod | None, shape: tuple[int, ...], layer: str) -> WeightQuantiser:
+    """The quantiser of a layer's weights; signs where none is named."""
+    if spec is None:
+        return weight_quantiser(SignWeightSpec(), shape, layer)
+    if type(spec).__module__ == "bnnhw.ir.compressions":
+        return compression_quantiser(spec, shape, layer)  # type: ignore[arg-type]
+    return weight_quantiser(spec, shape, layer)  # type: ignore[arg-type]
+
+
+def _module(net: t.Topology, layer: t.LayerSpec, inputs: tuple[str, ...], shapes: dict[str, t.Shape], compute: torch.dtype) -> n.Layer:
+    shape = shapes[inputs[0]]
     channels = shape[0]
     match layer:
-        case t.Conv():
-            return BinaryConv2d(
-                channels, layer.out, layer.kernel, layer.stride, layer.dilation,
-                layer.pad, layer.pad_value, layer.groups, compute,
-            )  # fmt: skip
-        case t.Dense():
-            return BinaryLinear(channels * shape[1] * shape[2], layer.out, compute)
+        case t.Conv() | t.Dense():
+            if layer.bias or layer.alpha or layer.weights != "signs":
+                raise BnnhwError(f"layer {layer.name!r}: bias, alpha and stored forms of weights are not trained here; name a quantiser")
+            size = (layer.out, channels // layer.groups, *layer.kernel) if isinstance(layer, t.Conv) else (layer.out, prod(shape))
+            return n.Product(layer, size, quantiser(layer.quantiser, size, layer.name), compute)
         case t.BatchNorm():
-            return nn.BatchNorm1d(channels, eps=layer.eps) if flat else nn.BatchNorm2d(channels, eps=layer.eps)
+            return n.ShiftNorm(channels) if layer.shift else n.Norm(layer, channels)
         case t.SignActivation():
-            return Sign(layer.zero_to)
+            return n.Sign(layer)
+        case t.Levels():
+            if layer.quantiser is None:
+                raise BnnhwError(f"layer {layer.name!r}: levels are trained by a method; name a quantiser")
+            return n.LevelsLayer(layer, activation_quantiser(layer.quantiser, layer.name))
+        case t.FixedPoint():
+            return n.FixedLayer(layer, channels)
         case t.MaxPool():
-            if any(layer.pad):
-                raise BnnhwError(f"layer {layer.name!r}: training supports max pools without padding; remove pad")
-            return nn.MaxPool2d(layer.kernel, layer.step)
+            return n.MaxPool(layer)
+        case t.AvgPool():
+            return n.AvgPool(layer)
+        case t.Add():
+            return n.Add(layer)
+        case t.Multiply():
+            return n.Multiply(layer)
+        case t.Concat():
+            return n.Concat(layer)
+        case t.Table():
+            return n.Table(layer, *_fixed_range(net, layer, inputs[0]))
         case t.Flatten():
-            return nn.Flatten()
-    raise BnnhwError(f"layer {layer.name!r}: {layer.type} cannot be trained here; use batchnorm and sign")
+            return n.Flatten()
+    raise BnnhwError(f"layer {layer.name!r}: {layer.type} cannot be trained here; use batchnorm and an activation")
+
+
+def _fixed_range(net: t.Topology, table: t.Table, source: str) -> tuple[int, int]:
+    """Range of the fixed-point layer that a table reads, through pools."""
+    named = {layer.name: n for n, layer in enumerate(net.layers)}
+    while source in named and isinstance(net.layers[named[source]], NEXT):
+        source = net.inputs_of(named[source])[0]
+    layer = net.layers[named[source]] if source in named else None
+    if not isinstance(layer, t.FixedPoint):
+        raise BnnhwError(f"layer {table.name!r}: a table reads fixed-point numbers; put a fixed layer before it")
+    if table.function is None:
+        raise BnnhwError(f"layer {table.name!r}: names no function to train with; give abs, relu or sigmoid")
+    return layer.low, layer.high

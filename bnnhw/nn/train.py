@@ -1,4 +1,4 @@
-"""The training loop: Adam on latent weights clipped to [-1, 1], cosine rate, cross entropy on scaled sums."""
+"""The training loop: latent weights, cross entropy on scaled sums, penalties, and what a teacher knows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,23 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+import yaml
 from rich.progress import Progress
 from torch import Tensor, nn
 
 from bnnhw import data
 from bnnhw.ir import topology as t
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.nn.layers import BinaryConv2d, BinaryLinear
-from bnnhw.nn.model import build
+from bnnhw.nn.compress.prune import PrunedWeights
+from bnnhw.nn.compress.regularise import penalty, rescaled_dropout
+from bnnhw.nn.distil import Teacher
+from bnnhw.nn.methods.binary import BwnhWeights
+from bnnhw.nn.model import Net, build, load_parameters
+
+RISE = 100
+"""Steps over which the learning rate rises."""
+OBSERVED = 2048
+"""Images from which hashing learns the statistics of its inputs."""
 
 
 def prepare(spec: t.InputSpec, x: np.ndarray) -> Tensor:
@@ -62,66 +71,156 @@ def evaluate(model: nn.Module, spec: t.InputSpec, split: data.Split, batch: int 
     return 100 * hits / len(split.x)
 
 
+def _rate(spec: t.TrainSpec, steps: int) -> Any:
+    """Factor of the learning rate at each step."""
+
+    def at(i: int) -> float:
+        part = min(1.0, i / steps)
+        shape = {"cosine": 0.5 * (1 + math.cos(math.pi * part)), "step": 0.1 ** ((part >= 0.5) + (part >= 0.75)), "constant": 1.0}
+        return min(1.0, (i + 1) / RISE) * shape[spec.schedule]
+
+    return at
+
+
+class Trainer:
+    """A model in training by its recipe: parameters, optimiser, schedule and how far it is."""
+
+    def __init__(self, net: t.Topology, out: Path, spec: t.TrainSpec) -> None:
+        torch.manual_seed(spec.seed)
+        self.net, self.out, self.spec = net, out, spec
+        self.model: Net = build(net)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if spec.start is not None:
+            load_parameters(self.model, Path(spec.start), matching=True)
+        self.teacher = None if spec.distil is None else Teacher(spec.distil, net.input)
+        last = list(self.model.products.values())[-1]
+        self.log_scale = nn.Parameter(torch.tensor(-0.5 * math.log(last.weight[0].numel())))
+        parameters = [*self.model.parameters(), self.log_scale]
+        if spec.optimiser == "adam":
+            self.optimiser: torch.optim.Optimizer = torch.optim.Adam(parameters, lr=spec.lr, weight_decay=spec.weight_decay)
+        else:
+            self.optimiser = torch.optim.SGD(parameters, lr=spec.lr, momentum=spec.momentum, weight_decay=spec.weight_decay)
+        self.train_split, self.test_split = data.load(spec.data)
+        _check_data(net, spec, self.train_split)
+        self.steps_per_epoch = len(self.train_split.x) // spec.batch
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, _rate(spec, spec.epochs * self.steps_per_epoch))
+        self.first, self.metrics = 0, dict[str, Any]()
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, where there is one."""
+        checkpoint = self.out / "checkpoint.pt"
+        if not checkpoint.exists():
+            return
+        state = torch.load(checkpoint, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.log_scale.data, self.first, self.metrics = state["log_scale"], state["epoch"], state["metrics"]
+
+    def save(self) -> None:
+        """Write the checkpoint and the epoch's line of metrics."""
+        with open(self.out / "metrics.jsonl", "a") as f:
+            f.write(json.dumps(self.metrics) + "\n")
+        partial = self.out / "checkpoint.partial"
+        torch.save(
+            {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict(),
+             "log_scale": self.log_scale.data, "epoch": self.metrics["epoch"], "metrics": self.metrics},
+            partial,
+        )  # fmt: skip
+        os.replace(partial, self.out / "checkpoint.pt")
+
+    def observe(self) -> None:
+        """Show hashing quantisers the inputs of their layers."""
+        hashed = [p for p in self.model.products.values() if isinstance(p.quantiser, BwnhWeights)]
+        if not hashed:
+            return
+        x = prepare(self.net.input, self.train_split.x[:OBSERVED])
+        names = {p.spec.name: index for index, p in enumerate(hashed)}
+        self.model.train()
+        with torch.no_grad():
+            seen = self.model.real(x)
+            for index, layer in enumerate(self.net.layers):
+                if layer.name in names:
+                    source = seen[self.model.topology.inputs_of(index)[0]]
+                    hashed[names[layer.name]].quantiser.observe(_columns(layer, source))  # type: ignore[operator]
+
+    def epoch(self, number: int, advance: Any) -> None:
+        """One pass over the training images."""
+        started, losses, spec = time.time(), [], self.spec
+        if number == 0:
+            self.observe()
+        self.model.train()
+        with torch.no_grad():
+            for weight, quantiser in self.model.quantised():
+                quantiser.before_epoch(weight, number, spec.epochs)
+        self._dropout()
+        for x, y in _batches(self.train_split, spec, np.random.default_rng((spec.seed, number))):
+            losses.append(self.step(prepare(self.net.input, x).contiguous(memory_format=torch.channels_last), torch.from_numpy(y).long()))
+            advance()
+        accuracy = evaluate(self.model, self.net.input, self.test_split)
+        self.metrics = {"epoch": number + 1, "loss": float(np.mean(losses)), "test_accuracy": accuracy, "seconds": time.time() - started}
+
+    def step(self, x: Tensor, y: Tensor) -> float:
+        """One step of the optimiser; the loss."""
+        seen = self.model.real(x)
+        sums = seen[self.model.topology.layers[-1].name].flatten(1).float()
+        loss = F.cross_entropy(sums * self.log_scale.exp(), y)
+        if self.teacher is not None:
+            loss = loss + self.teacher.loss(x, sums * self.log_scale.exp(), seen)
+        if self.spec.l1 or self.spec.l2:
+            loss = loss + penalty([w for w, _ in self.model.quantised()], self.spec.l1, self.spec.l2)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.schedule.step()
+        with torch.no_grad():
+            for weight, quantiser in self.model.quantised():
+                quantiser.after_step(weight)
+        return loss.item()
+
+    def _dropout(self) -> None:
+        dense = [p for p in self.model.products.values() if isinstance(p.spec, t.Dense)]
+        for product in dense[1:] if isinstance(self.model.topology.layers[0], t.Dense) else dense:
+            kept = float(product.quantiser.mask.float().mean()) if isinstance(product.quantiser, PrunedWeights) else 1.0
+            product.dropout = rescaled_dropout(self.spec.dropout, kept)
+
+
+def _columns(layer: t.LayerSpec, x: Tensor) -> Tensor:
+    """[N, K] inputs of a product as its weights see them."""
+    if not isinstance(layer, t.Conv):
+        return x.flatten(1)
+    top, left, bottom, right = layer.pad
+    padded = F.pad(x, (left, right, top, bottom), value=layer.pad_value)
+    columns = F.unfold(padded, layer.kernel, layer.dilation, 0, layer.stride)
+    return columns.transpose(1, 2).reshape(-1, columns.shape[1] // layer.groups)
+
+
+def _check_data(net: t.Topology, spec: t.TrainSpec, split: data.Split) -> None:
+    if np.prod(split.x.shape[1:]) != np.prod(net.input.chw) or not 1 <= spec.batch <= len(split.x):
+        raise BnnhwError(
+            f"train: {spec.data} has {len(split.x)} images of {split.x.shape[1:]}; the input {net.input.shape} or batch {spec.batch} does not fit"
+        )
+    outputs = np.prod(net.shape_of()[net.layers[-1].name])
+    if outputs <= int(split.y.max()):
+        raise BnnhwError(f"train: {spec.data} has {int(split.y.max()) + 1} classes, the network {outputs} outputs; add outputs")
+
+
 def train(net: t.Topology, out: Path, spec: t.TrainSpec, *, resume: bool = True, quiet: bool = False) -> dict[str, Any]:
-    """Train `net` by `spec`; writes `out/checkpoint.pt` after each epoch and `out/metrics.jsonl`.
+    """Train `net` by `spec`; writes `out/trained.yaml`, `out/checkpoint.pt` after each epoch and `out/metrics.jsonl`.
 
     Returns the last epoch's metrics (accuracies in percent). A run that was cut off goes on from its checkpoint.
     """
-    torch.manual_seed(spec.seed)
+    trainer = Trainer(net, out, spec)
     out.mkdir(parents=True, exist_ok=True)
-    model = build(net).to(memory_format=torch.channels_last)
-    fan_in = [m.weight[0].numel() for m in model.modules() if isinstance(m, BinaryConv2d | BinaryLinear)][-1]
-    log_scale = nn.Parameter(torch.tensor(-0.5 * math.log(fan_in)))
-    optimiser = torch.optim.Adam([*model.parameters(), log_scale], lr=spec.lr)
-    train_split, test_split = data.load(spec.data)
-    if np.prod(train_split.x.shape[1:]) != np.prod(net.input.chw) or not 1 <= spec.batch <= len(train_split.x):
-        raise BnnhwError(
-            f"train: {spec.data} has {len(train_split.x)} images of {train_split.x.shape[1:]}; the input {net.input.shape} or batch {spec.batch} does not fit"
-        )
-    if np.prod(net.shape_of()[net.layers[-1].name]) <= int(train_split.y.max()):
-        raise BnnhwError(
-            f"train: {spec.data} has {int(train_split.y.max()) + 1} classes, the network {np.prod(net.shape_of()[net.layers[-1].name])} outputs; add outputs"
-        )
-    steps = spec.epochs * (len(train_split.x) // spec.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: min(1.0, (i + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps))))
-    first, metrics = 0, {}
-    checkpoint = out / "checkpoint.pt"
-    if resume and checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        log_scale.data, first, metrics = state["log_scale"], state["epoch"], state["metrics"]
+    described = net.model_copy(update={"train": spec}).model_dump(mode="json", exclude_unset=True)
+    (out / "trained.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+    if resume:
+        trainer.resume()
     with Progress(disable=quiet) as progress:
-        task = progress.add_task(net.name, total=steps, completed=first * (steps // spec.epochs))
-        for epoch in range(first, spec.epochs):
-            started, losses = time.time(), []
-            model.train()
-            for x, y in _batches(train_split, spec, np.random.default_rng((spec.seed, epoch))):
-                inputs = prepare(net.input, x).contiguous(memory_format=torch.channels_last)
-                sums = model(inputs).flatten(1).float()
-                loss = F.cross_entropy(sums * log_scale.exp(), torch.from_numpy(y).long())
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                with torch.no_grad():
-                    for m in model.modules():
-                        if isinstance(m, BinaryConv2d | BinaryLinear):
-                            m.weight.clamp_(-1, 1)
-                losses.append(loss.item())
-                progress.advance(task)
-            accuracy = evaluate(model, net.input, test_split)
-            metrics = {"epoch": epoch + 1, "loss": float(np.mean(losses)), "test_accuracy": accuracy, "seconds": time.time() - started}
-            with open(out / "metrics.jsonl", "a") as f:
-                f.write(json.dumps(metrics) + "\n")
-            partial = checkpoint.with_suffix(".partial")
-            torch.save(
-                {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
-                 "log_scale": log_scale.data, "epoch": epoch + 1, "metrics": metrics},
-                partial,
-            )  # fmt: skip
-            os.replace(partial, checkpoint)
+        task = progress.add_task(net.name, total=spec.epochs * trainer.steps_per_epoch, completed=trainer.first * trainer.steps_per_epoch)
+        for epoch in range(trainer.first, spec.epochs):
+            trainer.epoch(epoch, lambda: progress.advance(task))
+            trainer.save()
             if not quiet:
-                progress.console.print(json.dumps(metrics))
-    return metrics
+                progress.console.print(json.dumps(trainer.metrics))
+    return trainer.metrics

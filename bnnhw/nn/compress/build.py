@@ -7,6 +7,7 @@ from bnnhw.nn.compress.codebook import CodebookWeights
 from bnnhw.nn.compress.hashed import HashedWeights
 from bnnhw.nn.compress.impq import ImpqWeights
 from bnnhw.nn.compress.prune import PrunedWeights, StructuredPrunedWeights
+from bnnhw.nn.compress.two_steps import FactoredWeights, LowRankWeights, ProductWeights, SharedKernelWeights
 from bnnhw.nn.quantiser import WeightQuantiser
 
 
@@ -23,3 +24,11 @@ def compression_quantiser(spec: c.CompressionMethod, shape: tuple[int, ...], lay
             return HashedWeights(spec, shape, layer)
         case c.Impq():
             return ImpqWeights(spec, shape, layer)
+        case c.Product():
+            return ProductWeights(spec, shape, layer)
+        case c.Kernels():
+            return SharedKernelWeights(spec, shape, layer)
+        case c.Factorise():
+            return FactoredWeights(spec, shape, layer)
+        case c.LowRank():
+            return LowRankWeights(spec, shape, layer)

@@ -86,9 +86,15 @@ def corrected(code: ProductCode, weight: Tensor, inputs: Tensor, sweeps: int = 2
     return ProductCode(codebooks.float(), index.reshape(code.index.shape))
 
 
+def sub_spaces(channels: int, size: int, layer: str) -> int:
+    """M: sub-vectors of `size` in `channels` input channels; BnnhwError where they do not divide them."""
+    if size < 1 or channels % size:
+        raise BnnhwError(f"layer {layer!r}: sub-vectors of {size} weights do not divide {channels} input channels; choose a divisor")
+    return channels // size
+
+
 def _runs(weight: Tensor, size: int, layer: str) -> Tensor:
     """float64 [O, taps, M, size]"""
     channels = weight.shape[1]
-    if size < 1 or channels % size:
-        raise BnnhwError(f"layer {layer!r}: sub-vectors of {size} weights do not divide {channels} input channels; choose a divisor")
+    sub_spaces(channels, size, layer)
     return weight.detach().cpu().double().reshape(len(weight), channels, -1).transpose(1, 2).unflatten(2, (-1, size))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from bnnhw.ir import methods as m
 from bnnhw.nn.methods import activations as a
-from bnnhw.nn.methods import bases, binary, incremental, multibit, ternary
+from bnnhw.nn.methods import bases, binary, incremental, multibit, plain, ternary
 from bnnhw.nn.quantiser import ActivationQuantiser, WeightQuantiser
 
 
 def weight_quantiser(spec: m.WeightMethod, shape: tuple[int, ...], layer: str) -> WeightQuantiser:
     """The quantiser of `spec` for latent weights of `shape` [O, ...]; `layer` names them in errors."""
     match spec:
+        case m.BoxWeightSpec():
+            return plain.BoxWeights(spec, shape, layer)
+        case m.RealWeightSpec():
+            return plain.RealWeights(spec, shape, layer)
         case m.SignWeightSpec():
             return binary.SignWeights(spec, shape, layer)
         case m.BwnWeightSpec():
@@ -48,6 +52,8 @@ def weight_quantiser(spec: m.WeightMethod, shape: tuple[int, ...], layer: str) -
 def activation_quantiser(spec: m.ActivationMethod, layer: str) -> ActivationQuantiser:
     """The quantiser of `spec`; `layer` names it in errors."""
     match spec:
+        case m.RealActivationSpec():
+            return plain.RealActivation(spec, layer)
         case m.StochasticSignActivationSpec():
             return a.StochasticSignActivation(spec, layer)
         case m.UintActivationSpec():
