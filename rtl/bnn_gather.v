@@ -42,10 +42,9 @@ module bnn_gather #(
   wire advance = !valid3_q || m_ready;
   wire read = advance && held_q >= VECTOR;
   wire release_vector = read && addr_q == LAST_WORD;
-  // A released half is not written before its last numbers have been read: held_q counts it until then.
+  // A released half is not written before its last numbers are read, which is when the next stage advances.
   reg free1_q;
-  wire freed = free1_q && advance;
-  assign s_ready = held_q + (free1_q ? VECTOR : {FILL_W{1'b0}}) < FULL;
+  assign s_ready = held_q + (free1_q && !advance ? VECTOR : {FILL_W{1'b0}}) < FULL;
   assign m_valid = valid3_q;
 
   always @(posedge clk) begin
@@ -55,7 +54,7 @@ module bnn_gather #(
     end
     held_q <= held_q + {{FILL_W - 1{1'b0}}, push} - (release_vector ? VECTOR : {FILL_W{1'b0}});
     if (release_vector) free1_q <= 1'b1;
-    else if (freed) free1_q <= 1'b0;
+    else if (advance) free1_q <= 1'b0;
     if (read) begin
       addr_q <= addr_q == LAST_WORD ? {ADDR_W{1'b0}} : addr_q + 1'b1;
       term_q <= term_q == LAST_TERM ? {TERM_W{1'b0}} : term_q + 1'b1;

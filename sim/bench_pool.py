@@ -5,12 +5,18 @@ from __future__ import annotations
 import random
 
 from bnnhw.ir.hardware import index_bits
-from sim.corners import Corner, pack, unpack
+from sim.corners import Corner, pack, signed, unpack
 from sim.streams import Traffic, stream_tests
 
+CODES = ((1, 1, 1), (1, 1, 2), (2, 1, 4), (7, 2, 9), (5, 3, 3), (3, 8, 7), (65, 1, 8), (1, 4, 16), (4, 2, 17))
+NUMBERS = ((1, 1, 2), (1, 2, 1), (2, 8, 3), (3, 7, 4), (1, 9, 5), (2, 65, 9))
+"""Lanes, planes, taps."""
 CORNERS = {
-    f"lanes_{lanes}_planes_{planes}_taps_{taps}": Corner({"LANES": lanes, "PLANES": planes, "N_TAPS": taps, "TAP_W": index_bits(taps)})
-    for lanes, planes, taps in ((1, 1, 1), (1, 1, 2), (2, 1, 4), (7, 2, 9), (5, 3, 3), (3, 8, 7), (65, 1, 8), (1, 4, 16), (4, 2, 17))
+    f"{kind}lanes_{lanes}_planes_{planes}_taps_{taps}": Corner(
+        {"LANES": lanes, "PLANES": planes, "SIGNED": int(kind != ""), "N_TAPS": taps, "TAP_W": index_bits(taps)}
+    )
+    for kind, sizes in (("", CODES), ("signed_", NUMBERS))
+    for lanes, planes, taps in sizes
 }
 
 
@@ -21,13 +27,16 @@ def transposed(word: int, rows: int, columns: int) -> int:
 
 
 def traffic(name: str, rng: random.Random) -> Traffic:
-    """Twelve windows."""
+    """Twelve windows of mostly low codes, twelve of mostly high ones: of numbers of both signs, and of negative ones."""
     c = CORNERS[name]
     lanes, planes, taps = c["LANES"], c["PLANES"], c["N_TAPS"]
+    full = (1 << (lanes * planes)) - 1
     sent, expected = [], []
-    for _ in range(12):
-        beats = [rng.getrandbits(lanes * planes) & rng.getrandbits(lanes * planes) for _ in range(taps)]
+    for window in range(24):
+        beats = [rng.getrandbits(lanes * planes) & rng.getrandbits(lanes * planes) ^ full * (window % 2) for _ in range(taps)]
         codes = [unpack(transposed(beat, planes, lanes), lanes, planes) for beat in beats]
+        if c["SIGNED"]:
+            codes = [[signed(code, planes) for code in beat] for beat in codes]
         sent += beats
         expected.append(transposed(pack([max(lane) for lane in zip(*codes, strict=True)], planes), lanes, planes))
     return Traffic({"s": sent}, {"m": expected}, (1, taps))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from types import SimpleNamespace
-from typing import Any
 
+import numpy as np
 
 from bnnhw.ir import design
 from bnnhw.ir.encoding import Encoding
-from bnnhw.ir.integer import Window
-from bnnhw.ir.pipeline import Stream, _window
+from bnnhw.ir.integer import MatVec, Sums, Window
+from bnnhw.ir.pipeline import Stream, Wire, _Builder
+from bnnhw.ir.weights import Weights
 from bnnhw.schedule.folding import complete_folding
 from sim.corners import Corner, pack, unpack
 from sim.streams import Traffic, stream_tests
@@ -20,16 +20,18 @@ FRAMES = 5
 
 def corner(window: Window, lanes: int = 1, planes: int = 1, least: bool = False) -> Corner:
     """Parameters as the pipeline computes them; `least` takes the smallest buffer that works at all."""
-    x = Encoding.uint(planes)
-    layer: Any = SimpleNamespace(name="layer", window=window, x=x)
+    weights = Weights.binary(np.ones((window.groups, window.fan_in), np.int64))
+    head = Sums(np.ones(window.groups, np.int64), np.zeros((1, window.groups), np.int64))
+    layer = MatVec("layer", Encoding.uint(planes), window, weights, head)
     folding = design.Folding("layer", lanes=lanes)
     if least:
         words = max(2, design.least_buffer_words(layer, lanes))
         folding = design.Folding("layer", lanes=lanes, buffer_words=1 << (words - 1).bit_length())
     channels, rows, columns = window.shape
     stream = Stream(channels * rows * columns, channels, lanes, planes)
-    (instance,) = _window(layer, complete_folding(layer, folding, 1), stream)
-    return Corner({k: int(v) for k, v in instance.parameters.items()})
+    chain = _Builder(None, None)  # type: ignore[arg-type]  # a window asks for neither network nor design
+    chain.window(layer, complete_folding(layer, folding, 1), Wire("", stream), window.pad_level)
+    return Corner({k: int(v) for k, v in chain.instances[-1].parameters.items()})
 
 
 SHAPES = {

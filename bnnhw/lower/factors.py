@@ -15,7 +15,7 @@ from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window
 from bnnhw.lower.source import Source
-from bnnhw.lower.weights import ordered, whole
+from bnnhw.lower.weights import ordered, stored_shape, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def _check_margin(layer: Conv | Dense, src: Source) -> None:
 def _stored(trained: TrainedNetwork, layer: Conv | Dense, parameter: str, dims: int) -> I64:
     name = layer.tensor_name(parameter)
     found = trained.tensors.get(name)
-    if found is None or found.ndim != dims:
+    if found is None or found.ndim != dims or not found.size:
         raise BnnhwError(f"layer {layer.name!r}: weights file has no {name!r} of {dims} dimensions; export it again")
     return whole(trained.tensor(layer.name, name, (found.shape,)), layer, name)
 
@@ -60,7 +60,7 @@ def _factored(trained: TrainedNetwork, layer: Conv | Dense, window: Window, src:
     first = _stored(trained, layer, "inner", 4 if isinstance(layer, Conv) else 2)
     second = _stored(trained, layer, "outer", 2)
     middle = _stored(trained, layer, "middle", 1)
-    if second.shape != (layer.out, len(first)) or len(middle) != len(first):
+    if second.shape != (layer.out, len(first)) or len(middle) != len(first) or first.shape[1:] != stored_shape(layer, window)[1:]:
         raise BnnhwError(f"layer {layer.name!r}: factors {second.shape}, {len(middle)} and {first.shape} do not chain; export them again")
     w = ordered(first, window)
     inner = MatVec(f"{layer.name}_inner", src.code, window, Weights.of_values(w), Sums(middle, np.zeros((1, len(w)), np.int64)), None, fed)
@@ -82,6 +82,9 @@ def _lookup(trained: TrainedNetwork, layer: Conv | Dense, window: Window, src: S
     own = table.shape[2:] == window.kernel
     if groups * table.shape[1] != shape[0] or len(table) % groups or not (own or table.shape[2:] == (1, 1)):
         raise BnnhwError(f"layer {layer.name!r}: a table {table.shape} does not fit {shape[0]} channels under {window.kernel}; export it again")
+    if isinstance(layer, Dense) and not own:
+        size = "x".join(map(str, shape[1:]))
+        raise BnnhwError(f"layer {layer.name!r}: looked-up products of a dense layer take a vector, not a map of {size}; use a {size} conv layer")
     inside = (
         Window(shape, window.kernel, window.stride, window.dilation, window.pad, window.pad_level, groups)
         if own

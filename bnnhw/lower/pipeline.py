@@ -131,7 +131,7 @@ class _Lowering:
             case t.Table():
                 x = _integers(operation, ins[0])
                 self.add(i.Table(operation.name, x, shape, self.entries(operation, x), fed))
-        self.pools(block.pools_before, stream=None if operation else ins[0], fed=fed)
+        self.pools(block.pools_before, stream=None if operation else ins[0], fed=() if operation else fed)
         if operation or block.pools_before:
             fed, shape, code = (), self.layers[-1].out_shape, self.layers[-1].out
         if block.activation is None and not block.real:
@@ -210,6 +210,8 @@ class _Lowering:
                 return i.MatVec(layer.name, src.code, window, w, head, _partial(layer), fed)
 
         act = product_response(self.trained, block, src, window, values)
+        if layer.partial is not None:
+            _check_partial(layer, act, _extra(plain, src, window))
         sign = np.ones(len(values), np.int64)
         if act.steps is None:
             total = -_extra(plain, src, window)
@@ -301,6 +303,12 @@ def _partial(layer: t.Conv | t.Dense) -> i.Partial | None:
         return None
     half = 1 << (p.bits - 1)
     return i.Partial(p.taps, i.Fixed(p.shift, -half, half - 1, p.overflow))
+
+
+def _check_partial(layer: t.Conv | t.Dense, act: Response, extra: I64) -> None:
+    """BnnhwError where what a margin or a mean adds cannot be told from the sums that were narrowed."""
+    if not act.exact or (act.offset != extra).any():
+        raise BnnhwError(f"layer {layer.name!r}: partial sums need a margin of levels and whole inputs; set pad_value to a level, preprocess to none or 2p-255")
 
 
 def _integral(block: Block, act: Response) -> I64:
