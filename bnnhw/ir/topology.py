@@ -432,6 +432,8 @@ class TrainSpec(_Frozen):
     shift: Annotated[int, Field(ge=0, le=8)] = 0
     """Largest random shift of an image, in pixels, when `augment` is set."""
     bfloat16: bool = False
+    calibrate: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Batches that are only shown to the network, whose activations observe them: post-training quantisation, with no epoch of training."""
     start: str | None = None
     """Folder that `bnnhw train` wrote, whose parameters of the same names and shapes it starts from."""
     distil: Distillation | None = None

@@ -80,11 +80,12 @@ def _lookup(trained: TrainedNetwork, layer: Conv | Dense, window: Window, src: S
     shape = window.shape
     groups = shape[0] // max(1, table.shape[1])
     own = table.shape[2:] == window.kernel
+    if isinstance(layer, Dense) and not own:
+        raise BnnhwError(
+            f"layer {layer.name!r}: looked-up products of a dense layer take a vector, not a map of {shape[1]}x{shape[2]}; use a conv of that kernel"
+        )
     if groups * table.shape[1] != shape[0] or len(table) % groups or not (own or table.shape[2:] == (1, 1)):
         raise BnnhwError(f"layer {layer.name!r}: a table {table.shape} does not fit {shape[0]} channels under {window.kernel}; export it again")
-    if isinstance(layer, Dense) and not own:
-        size = "x".join(map(str, shape[1:]))
-        raise BnnhwError(f"layer {layer.name!r}: looked-up products of a dense layer take a vector, not a map of {size}; use a {size} conv layer")
     inside = (
         Window(shape, window.kernel, window.stride, window.dilation, window.pad, window.pad_level, groups)
         if own

@@ -308,7 +308,9 @@ def _partial(layer: t.Conv | t.Dense) -> i.Partial | None:
 def _check_partial(layer: t.Conv | t.Dense, act: Response, extra: I64) -> None:
     """BnnhwError where what a margin or a mean adds cannot be told from the sums that were narrowed."""
     if not act.exact or (act.offset != extra).any():
-        raise BnnhwError(f"layer {layer.name!r}: partial sums need a margin of levels and whole inputs; set pad_value to a level, preprocess to none or 2p-255")
+        raise BnnhwError(
+            f"layer {layer.name!r}: partial sums need a margin of levels and whole inputs; set pad_value to a level, preprocess to none or 2p-255"
+        )
 
 
 def _integral(block: Block, act: Response) -> I64:

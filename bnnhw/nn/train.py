@@ -25,6 +25,7 @@ from bnnhw.nn.compress.regularise import penalty, rescaled_dropout
 from bnnhw.nn.distil import Teacher
 from bnnhw.nn.methods.binary import BwnhWeights
 from bnnhw.nn.model import Net, build, load_parameters
+from bnnhw.nn.quantiser import ActivationQuantiser
 
 RISE = 100
 """Steps over which the learning rate rises."""
@@ -144,6 +145,18 @@ class Trainer:
                     source = seen[self.model.topology.inputs_of(index)[0]]
                     hashed[names[layer.name]].quantiser.observe(_columns(layer, source))  # type: ignore[operator]
 
+    def calibrate(self) -> None:
+        """Show the activations a few batches, with everything else as it is."""
+        self.model.eval()
+        for module in self.model.modules():
+            if isinstance(module, ActivationQuantiser):
+                module.train()
+        with torch.no_grad():
+            batches = _batches(self.train_split, self.spec, np.random.default_rng(self.spec.seed))
+            for (x, _), _ in zip(batches, range(self.spec.calibrate), strict=False):
+                self.model.real(prepare(self.net.input, x))
+        self.metrics = {"epoch": self.spec.epochs, "test_accuracy": evaluate(self.model, self.net.input, self.test_split)}
+
     def epoch(self, number: int, advance: Any) -> None:
         """One pass over the training images."""
         started, losses, spec = time.time(), [], self.spec
@@ -214,6 +227,10 @@ def train(net: t.Topology, out: Path, spec: t.TrainSpec, *, resume: bool = True,
     out.mkdir(parents=True, exist_ok=True)
     described = net.model_copy(update={"train": spec}).model_dump(mode="json", exclude_unset=True)
     (out / "trained.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+    if spec.calibrate:
+        trainer.calibrate()
+        trainer.save()
+        return trainer.metrics
     if resume:
         trainer.resume()
     with Progress(disable=quiet) as progress:

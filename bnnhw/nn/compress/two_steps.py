@@ -33,7 +33,8 @@ class TwoStepWeights(WeightQuantiser, Generic[S]):
 
     def __init__(self, spec: S, layer: str) -> None:
         super().__init__()
-        self.spec, self.layer = spec, layer
+        self.spec: S = spec
+        self.layer = layer
         self.register_buffer("started", torch.tensor(False))
 
     def before_epoch(self, w: nn.Parameter, epoch: int, epochs: int) -> None:
