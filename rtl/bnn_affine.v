@@ -72,6 +72,9 @@ module bnn_affine #(
       wire signed [EXACT_W-1:0] kept = exact >>> SHIFT;
       if (OVERFLOW == 2) begin : g_wrap
         assign m_data[p*OUT_W+:OUT_W] = kept[OUT_W-1:0];
+        if (OUT_W < EXACT_W) begin : g_cut
+          wire unused = ^kept[EXACT_W-1:OUT_W];
+        end
       end else begin : g_narrow
         wire below = kept < $signed(LOW);
         wire above = kept > $signed(HIGH);

@@ -169,10 +169,11 @@ class MatVec:
     @cached_property
     def dot_range(self) -> tuple[I64, I64]:
         """[O] least and [O] greatest total that these weights can give."""
+        seen = _seen(self.x, self.window)
         if self.partial is None:
-            return span(self.weights.values, self.x.low, self.x.high)
+            return span(self.weights.values, *seen)
         parts = self.weights.values.reshape(self.weights.outputs, -1, self.partial.taps)
-        bounds = [self._narrowed(*span(parts[:, s], self.x.low, self.x.high)) for s in range(parts.shape[1])]
+        bounds = [self._narrowed(*span(parts[:, s], *seen)) for s in range(parts.shape[1])]
         low, high = np.sum(bounds, axis=0)
         return low, high
 
@@ -220,7 +221,7 @@ class Gather:
     @cached_property
     def total_range(self) -> tuple[I64, I64]:
         """[O] least and [O] greatest total."""
-        return span(self.sign.astype(np.int64), self.x.low, self.x.high)
+        return span(self.sign.astype(np.int64), *_seen(self.x, self.window))
 
     @cached_property
     def out(self) -> Format:
@@ -444,6 +445,13 @@ class Concat:
 Windowed = MatVec | Gather | Pool | SumPool
 Layer = MatVec | Gather | Requantise | Pool | SumPool | Add | Multiply | Table | Concat
 MAX_TABLE_BITS = 12
+
+
+def _seen(x: Format, window: Window) -> tuple[int, int]:
+    """Least and greatest number under a window: a margin of integers holds 0."""
+    if isinstance(x, Integers) and any(window.pad):
+        return min(x.low, 0), max(x.high, 0)
+    return x.low, x.high
 
 
 def _check_head(name: str, head: Head, outputs: int, classes: int) -> None:

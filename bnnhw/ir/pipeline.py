@@ -419,7 +419,7 @@ class _Builder:
         low, high = (fixed.low, fixed.high) if fixed is not None else (0, 0)
         exact = max(exact, signed_bits(low, high))
         overflow = fixed.overflow if fixed is not None else "wrap"
-        if overflow == "wrap" and fixed is not None and out_bits != signed_bits(low, high):
+        if overflow == "wrap" and fixed is not None and out_bits > signed_bits(low, high) and layer.out == Integers(low, high):
             raise BnnhwError(f"layer {layer.name!r}: numbers that wrap at {signed_bits(low, high)} bits do not fit the output port; saturate")
         parameters |= {
             "SUM_W": s.elem_bits, "SCALE_W": scale_bits, "BIAS_W": bias_bits, "EXACT_W": exact, "OUT_W": out_bits,

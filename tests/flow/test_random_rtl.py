@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bnnhw.golden import run
+from bnnhw.ir.integer import Network
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.lower import lower
 from bnnhw.verify.ladder import first_difference
 from bnnhw.verify.rtl import Simulation
+from support.random_integer import random_frames, random_network
 from support.random_nets import random_case, random_design
 
 CHUNK = 25
@@ -21,15 +26,29 @@ LONGEST = 60_000
 """Cycles a frame; slower draws are folded less."""
 
 
-def check(seeds: range, folder: Path) -> None:
+Drawn = tuple[Network, NDArray[np.integer]]
+
+
+def trained(seed: int) -> Drawn:
+    """A trained binary network, lowered, and its frames."""
+    case = random_case(seed, f"net{seed}", FRAMES)
+    return lower(case.trained).network, case.frames
+
+
+def integer(seed: int) -> Drawn:
+    """An integer network of any layers, and frames for it."""
+    net = random_network(seed, f"any{seed}")
+    return net, random_frames(net, seed, FRAMES)
+
+
+def check(draw: Callable[[int], Drawn], seeds: range, folder: Path) -> None:
     """Simulate the networks of `seeds` side by side and compare every layer of every frame."""
     designs, frames = [], []
     for seed in seeds:
-        case = random_case(seed, f"net{seed}", FRAMES)
-        net = lower(case.trained).network
+        net, x = draw(seed)
         draws = (random_design(net, n) for n in range(seed, seed + 10_000_000, 1_000_003))
         designs.append((net, next(x for x in draws if pipeline(net, x).interval < LONGEST)))
-        frames.append(case.frames)
+        frames.append(x)
     simulation = Simulation(designs, folder, optimise=0)
     for stalls in ("none", "random", "sink"):
         for (net, design), x, seen in zip(designs, frames, simulation.run(frames, stalls=stalls, seed=seeds.start + 1, taps=True), strict=True):
@@ -45,10 +64,16 @@ def check(seeds: range, folder: Path) -> None:
 
 @pytest.mark.parametrize("start", range(0, 200, CHUNK))
 def test_random_networks(start: int, tmp_path: Path) -> None:
-    check(range(start, start + CHUNK), tmp_path)
+    check(trained, range(start, start + CHUNK), tmp_path)
+
+
+@pytest.mark.parametrize("start", range(0, 200, CHUNK))
+def test_random_networks_of_any_layers(start: int, tmp_path: Path) -> None:
+    check(integer, range(start, start + CHUNK), tmp_path)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("draw", [trained, integer])
 @pytest.mark.parametrize("start", range(200, 2200, CHUNK))
-def test_many_random_networks(start: int, tmp_path: Path) -> None:
-    check(range(start, start + CHUNK), tmp_path)
+def test_many_random_networks(draw: Callable[[int], Drawn], start: int, tmp_path: Path) -> None:
+    check(draw, range(start, start + CHUNK), tmp_path)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.ir import design as d
-from bnnhw.ir.encoding import Integers
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import MatVec, Network
+from bnnhw.ir.integer import Gather, MatVec, Network
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import lower
-from bnnhw.schedule.folding import complete_folding, slowest_product
+from bnnhw.schedule.folding import complete_folding, slowest_product, with_queues
 
 
 @dataclass
@@ -226,12 +225,18 @@ def random_design(net: Network, seed: int) -> d.Design:
     layers = []
     for layer in net.layers:
         f = d.Folding(layer.name, fifo_words=int(rng.integers(2, 5)))
+        if isinstance(layer, MatVec | Gather):
+            f = replace(f, pe=int(rng.integers(1, layer.out_shape[0] // layer.window.groups + 1)))
         if isinstance(layer, MatVec):
-            rows, k = layer.weights.outputs // layer.window.groups, layer.window.fan_in
-            f = d.Folding(layer.name, int(rng.integers(1, rows + 1)), int(rng.integers(1, k + 1)), fifo_words=f.fifo_words)
+            f = replace(f, simd=int(rng.integers(1, layer.window.fan_in // d.segments(layer) + 1)))
+            if layer.weights.planes > 1:
+                f = replace(f, planes=int(rng.integers(1, layer.weights.planes + 1)))
+        if d.elementwise(layer):
+            channels = d.lane_channels(layer)
+            f = replace(f, lanes=int(rng.choice([n for n in range(1, channels + 1) if channels % n == 0])))
         layers.append(f)
     slowest = slowest_product(net, layers)
     layers = [complete_folding(layer, f, slowest) for layer, f in zip(net.layers, layers, strict=True)]
     step = 8 // net.x.planes
-    bits = 8 if isinstance(net.layers[-1].out, Integers) else 1
-    return d.Design(net.name, 100.0, step * int(rng.integers(1, 4)), (8 // bits) * int(rng.integers(1, 3)), tuple(layers))
+    bits = d.port_bits(net.layers[-1].out)
+    return with_queues(net, d.Design(net.name, 100.0, step * int(rng.integers(1, 4)), max(1, 8 // bits) * int(rng.integers(1, 3)), tuple(layers)))
