@@ -1,10 +1,12 @@
-// Maximum of N_TAPS consecutive beats, lane by lane; codes compare as numbers, signed or not.
+// Maximum of N_TAPS consecutive beats, lane by lane; codes compare as numbers, signed or not, or by their ranks.
 // One beat a cycle in, one out every N_TAPS cycles.
 `default_nettype none
 module bnn_pool #(
     parameter LANES = 1,  // elements of a beat
     parameter PLANES = 1,  // bits of an element
-    parameter SIGNED = 0,  // whether elements are two's complement numbers
+    parameter ORDER = 0,  // codes compare as: 0 unsigned numbers; 1 two's complement numbers; 2 their RANKS
+    parameter RANK_W = 1,  // bits of a rank
+    parameter [(ORDER==2?RANK_W<<PLANES:1)-1:0] RANKS = 0,  // rank of every code
     parameter N_TAPS = 4,  // beats of a window
     parameter TAP_W = 2  // bits of an index of taps
 ) (
@@ -42,7 +44,9 @@ module bnn_pool #(
     for (i = 0; i < LANES; i = i + 1) begin : g_lane
       wire [PLANES-1:0] held, next;
       wire greater;
-      if (SIGNED == 1) begin : g_signed
+      if (ORDER == 2) begin : g_ranked
+        assign greater = RANKS[next*RANK_W+:RANK_W] > RANKS[held*RANK_W+:RANK_W];
+      end else if (ORDER == 1) begin : g_signed
         assign greater = $signed(next) > $signed(held);
       end else begin : g_unsigned
         assign greater = next > held;

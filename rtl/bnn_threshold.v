@@ -3,7 +3,8 @@
 `default_nettype none
 module bnn_threshold #(
     parameter PE = 1,  // rows of a beat
-    parameter SUM_W = 4,  // bits of a signed sum and of a limit
+    parameter SUM_W = 4,  // bits of a signed sum
+    parameter LIMIT_W = 4,  // bits of a signed limit, at least SUM_W; one that no sum reaches may need one more
     parameter N_LIMITS = 1,  // limits of a row: levels less one
     parameter FLIPS = 0,  // whether words hold a flip
     parameter PLANES = 1,  // bits of a code
@@ -29,7 +30,7 @@ module bnn_threshold #(
     output wire m_valid,
     input wire m_ready
 );
-  localparam WORD_W = N_LIMITS * SUM_W + FLIPS;
+  localparam WORD_W = N_LIMITS * LIMIT_W + FLIPS;
   wire [PE*SUM_W-1:0] sums;
   wire [PE*WORD_W-1:0] words;
   bnn_head_rom #(
@@ -56,9 +57,13 @@ module bnn_threshold #(
       .m_valid(m_valid),
       .m_ready(m_ready)
   );
-  genvar p, k, q;
+  genvar p, b, k, q;
   generate
     for (p = 0; p < PE; p = p + 1) begin : g_pe
+      wire [LIMIT_W-1:0] sum;
+      for (b = 0; b < LIMIT_W; b = b + 1) begin : g_extend
+        assign sum[b] = sums[p*SUM_W+(b<SUM_W?b : SUM_W-1)];
+      end
       wire [N_LIMITS-1:0] reached;
       wire flip;
       if (FLIPS == 1) begin : g_flip
@@ -67,8 +72,8 @@ module bnn_threshold #(
         assign flip = 1'b0;
       end
       for (k = 0; k < N_LIMITS; k = k + 1) begin : g_limit
-        wire [SUM_W-1:0] limit = words[p*WORD_W+k*SUM_W+:SUM_W];
-        assign reached[k] = ($signed(sums[p*SUM_W+:SUM_W]) >= $signed(limit)) ^ flip;
+        wire [LIMIT_W-1:0] limit = words[p*WORD_W+k*LIMIT_W+:LIMIT_W];
+        assign reached[k] = ($signed(sum) >= $signed(limit)) ^ flip;
       end
       for (q = 0; q < PLANES; q = q + 1) begin : g_plane
         wire [N_LIMITS-1:0] toggles;

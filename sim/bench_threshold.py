@@ -47,8 +47,9 @@ CODES = {
 """Code of each level, where it is not 0 and 1."""
 
 
-def corner(name: str, pe: int, sum_w: int) -> Corner:
-    """A corner with random limits: they rise, fall where the row is flipped, and some of them meet."""
+def corner(name: str, pe: int, sum_w: int, beyond: int = 0) -> Corner:
+    """A corner with random limits, `beyond` bits wider than sums: they rise, fall where the row is flipped, and some of them meet."""
+    limit_w = sum_w + beyond
     rng, folds, codes, flips = random.Random(name), FOLDS[name], CODES.get(name, [0, 1]), "flips" in name
     planes = max(max(codes).bit_length(), 1)
     memory = []
@@ -56,21 +57,21 @@ def corner(name: str, pe: int, sum_w: int) -> Corner:
         rows = []
         for _ in range(pe):
             flip = flips and rng.random() < 0.5
-            limits = sorted((signed(rng.getrandbits(sum_w), sum_w) for _ in codes[1:]), reverse=flip)
+            limits = sorted((signed(rng.getrandbits(limit_w), limit_w) for _ in codes[1:]), reverse=flip)
             if len(limits) > 1 and rng.random() < 0.3:
                 limits[1] = limits[0]
-            rows.append(pack(limits, sum_w) | int(flip) << (len(limits) * sum_w))
-        memory.append(pack(rows, (len(codes) - 1) * sum_w + flips))
+            rows.append(pack(limits, limit_w) | int(flip) << (len(limits) * limit_w))
+        memory.append(pack(rows, (len(codes) - 1) * limit_w + flips))
     toggles = [a ^ b for a, b in pairwise(codes)]
     return Corner({
-        "PE": pe, "SUM_W": sum_w, "N_LIMITS": len(toggles), "FLIPS": int(flips), "PLANES": planes, "START": codes[0],
+        "PE": pe, "SUM_W": sum_w, "LIMIT_W": limit_w, "N_LIMITS": len(toggles), "FLIPS": int(flips), "PLANES": planes, "START": codes[0],
         "TOGGLES": pack(toggles, planes), "N_WORDS": folds.words, **folds.parameters,
     }, memory)  # fmt: skip
 
 
 CORNERS = {
     "one": corner("one", 1, 2),
-    "two_folds": corner("two_folds", 2, 4),
+    "two_folds": corner("two_folds", 2, 4, 1),
     "prime": corner("prime", 7, 5),
     "folds_8": corner("folds_8", 1, 15),
     "folds_9": corner("folds_9", 3, 16),
@@ -78,10 +79,10 @@ CORNERS = {
     "columns_only": corner("columns_only", 65, 9),
     "folds_and_rows": corner("folds_and_rows", 5, 31),
     "flips": corner("flips", 5, 7),
-    "limits_2": corner("limits_2", 2, 3),
+    "limits_2": corner("limits_2", 2, 3, 1),
     "limits_3_flips": corner("limits_3_flips", 3, 8),
     "limits_7": corner("limits_7", 1, 16),
-    "limits_8_flips": corner("limits_8_flips", 7, 6),
+    "limits_8_flips": corner("limits_8_flips", 7, 6, 2),
     "limits_9": corner("limits_9", 1, 9),
     "limits_15_flips": corner("limits_15_flips", 2, 12),
     "thermometer_5": corner("thermometer_5", 8, 33),
@@ -99,8 +100,8 @@ def traffic(name: str, rng: random.Random) -> Traffic:
     for frame in range(max(3 * count + 2, 24 // len(addresses))):
         for address in addresses:
             sums, levels = [], []
-            for p, word in enumerate(unpack(c.memory[address], pe, count * bits + c["FLIPS"])):
-                limits, flip = [signed(x, bits) for x in unpack(word, count, bits)], word >> (count * bits)
+            for p, word in enumerate(unpack(c.memory[address], pe, count * c["LIMIT_W"] + c["FLIPS"])):
+                limits, flip = [signed(x, c["LIMIT_W"]) for x in unpack(word, count, c["LIMIT_W"])], word >> (count * c["LIMIT_W"])
                 near = [limit + step for limit in limits for step in (-1, 0, 1)]
                 total = min(max([*near, low, high][(frame + p) % (len(near) + 2)], low), high)
                 sums.append(total)

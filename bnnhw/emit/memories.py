@@ -72,7 +72,7 @@ def _table_entries(layer: Table) -> I64:
 def head_words(layer: Headed, f: d.Folding, instance: Instance) -> U8:
     """[words, bits] limits below flips, or biases above scales, in the order (border class, group, row fold, part)."""
     if isinstance(layer.head, Thresholds) and instance.memory == "head":
-        return _limit_words(layer, layer.head, f, int(instance.parameters["SUM_W"]))
+        return _limit_words(layer, layer.head, f, int(instance.parameters["LIMIT_W"]))
     scale, bias = affine_terms(layer, str(instance.memory))
     low, high = int(instance.parameters["SCALE_W"]), int(instance.parameters["BIAS_W"])
     fold = {"head": _rows, "scale": _plane_rows, "partial": _segment_rows}[str(instance.memory)]

@@ -80,7 +80,7 @@ def plane_terms(layer: MatVec) -> tuple[tuple[int, ...], int, I64]:
     x = layer.x
     bipolar = x.alphabet is Alphabet.BIPOLAR
     coeffs = [(2 if bipolar else 1) * s for s in x.scale]
-    divisor = reduce(gcd, coeffs)
+    divisor = reduce(gcd, coeffs, 0)
     values = plus if w.alphabet is Alphabet.UNIPOLAR else 2 * plus - n
     constant = x.offset * values - (n if bipolar else n - plus) * sum(x.scale)
     return tuple(c // divisor for c in coeffs), divisor, constant

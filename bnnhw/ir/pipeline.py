@@ -13,7 +13,7 @@ from typing import Any
 from bnnhw.ir import design as d
 from bnnhw.ir.encoding import Format, Integers, signed_bits
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.hardware import affine_terms, gate, head_range, index_bits, plane_terms, popcount_form
+from bnnhw.ir.hardware import affine_terms, gate, head_form, head_range, index_bits, plane_terms, popcount_form
 from bnnhw.ir.integer import (
     PORT,
     Add,
@@ -278,7 +278,7 @@ class _Builder:
         c, w, s = layer.window.shape[0], layer.window, end.stream
         m = Stream(c * w.out_pixels, c, f.lanes, s.planes)
         parameters: dict[str, int | str] = {
-            "LANES": f.lanes, "PLANES": s.planes, "SIGNED": int(integers), "N_TAPS": w.taps, "TAP_W": index_bits(w.taps),
+            "LANES": f.lanes, "PLANES": s.planes, "N_TAPS": w.taps, "TAP_W": index_bits(w.taps), **_order(layer.x),
         }  # fmt: skip
         end = self.add("bnn_pool", f"{layer.name}_pool", layer.name, parameters, (end,), m, self.instances[-1].beats)
         return self.whole(layer.name, layer.name, end) if integers else end
@@ -373,7 +373,7 @@ class _Builder:
         s, code = end.stream, layer.head.code
         toggles = [sum(int(a != b) << q for q, (a, b) in enumerate(zip(*pair, strict=True))) for pair in pairwise(code.codebook)]
         parameters = self.addresses(layer, pe, folds) | {
-            "SUM_W": s.elem_bits, "N_LIMITS": code.levels - 1, "FLIPS": int(layer.head.flip is not None), "PLANES": code.planes,
+            "SUM_W": s.elem_bits, "LIMIT_W": max(s.elem_bits, head_form(layer).sum_bits), "N_LIMITS": code.levels - 1, "FLIPS": int(layer.head.flip is not None), "PLANES": code.planes,
             "START": _table([int(b) for b in code.codebook[0]], 1), "TOGGLES": _table(toggles, code.planes),
         }  # fmt: skip
         m = Stream(s.elements, s.vector, s.lanes, code.planes)
@@ -472,6 +472,24 @@ def _code_bits(code: Format, level: int) -> int:
     if isinstance(code, Integers):
         return level & ((1 << code.bits) - 1)
     return sum(int(b) << q for q, b in enumerate(code.codebook[level]))
+
+
+def _order(code: Format) -> dict[str, int | str]:
+    """How a pool compares codes: as numbers where these rise with the level, else by rank."""
+    if isinstance(code, Integers):
+        return {"ORDER": 1, "RANK_W": 1, "RANKS": 0}
+    codes = [_code_bits(code, level) for level in range(code.levels)]
+    half = 1 << (code.planes - 1)
+    for order, seen in enumerate((codes, [c ^ half for c in codes])):
+        if seen == sorted(seen):
+            return {"ORDER": order, "RANK_W": 1, "RANKS": 0}
+    ranks = [0] * (1 << code.planes)
+    for level, c in enumerate(codes):
+        ranks[c] = level
+    bits = index_bits(code.levels)
+    if len(ranks) * bits > MAX_LITERAL_BITS:
+        raise BnnhwError(f"a pool of {code.planes} planes in an order of their own has too large a table; pool before the activation")
+    return {"ORDER": 2, "RANK_W": bits, "RANKS": _table(ranks, bits)}
 
 
 def _segment_bits(layer: MatVec) -> int:
