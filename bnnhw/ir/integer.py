@@ -448,9 +448,9 @@ MAX_TABLE_BITS = 12
 
 
 def _seen(x: Format, window: Window) -> tuple[int, int]:
-    """Least and greatest number under a window: a margin of integers holds 0."""
+    """Least and greatest number under a window: a margin of integers holds `pad_level` itself."""
     if isinstance(x, Integers) and any(window.pad):
-        return min(x.low, 0), max(x.high, 0)
+        return min(x.low, window.pad_level), max(x.high, window.pad_level)
     return x.low, x.high
 
 

@@ -339,10 +339,11 @@ class _Builder:
             m = replace(sums, elem_bits=form.sum_bits)
             end = self.accumulate(name, end, m, f.pe, 1, segments, [1] * segments)
         elif layer.weights.planes > 1:
-            scales = [1] * (turns * f.planes)
             if form.shared:
-                scales[: layer.weights.planes] = [int(s) for s in form.scale[:, 0]]
+                scales = [int(s) for s in form.scale[:, 0]]
+                scales += [0] * (turns * f.planes - len(scales))
             else:
+                scales = [1] * (turns * f.planes)
                 end = self.affine(f"{name}_scale", layer, end, pe, w.groups * rows * turns, None, "scale")
             end = self.accumulate(name, end, sums, f.pe, f.planes, turns, scales)
         else:

@@ -30,13 +30,16 @@ def drop_constants(net: Network) -> Network:
         keep = level < 0
         if keep.all():
             continue
+        absorbed = _absorb(consumer, keep, level)
+        if absorbed.out != consumer.out and net.readers[consumer.name]:
+            continue  # its readers are sized for these integers
         head = layer.head
         flip = None if head.flip is None else head.flip[keep]
         layers[name] = replace(layer, weights=layer.weights.outputs_kept(keep), head=Thresholds(head.values[:, keep], head.code, flip))
         for pool in between:
             n = int(keep.sum())
             layers[pool.name] = replace(pool, window=replace(pool.window, shape=(n, *pool.window.shape[1:]), groups=n))
-        layers[consumer.name] = _absorb(consumer, keep, level)
+        layers[consumer.name] = absorbed
     return replace(net, layers=tuple(layers.values()))
 
 

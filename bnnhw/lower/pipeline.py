@@ -198,6 +198,7 @@ class _Lowering:
             two = two_steps(self.trained, layer, window, src, fed)
             self.add(two.inner)
             values, plain, make = two.values, None, two.outer
+            padded = values if two.inner.window.kernel == window.kernel else np.zeros_like(values)
         else:
             plain = weights(self.trained, layer, window)
             columns = np.repeat(src.column_sign(window), plain.outputs // window.groups, axis=0) < 0
@@ -209,19 +210,21 @@ class _Lowering:
                 assert w is not None
                 return i.MatVec(layer.name, src.code, window, w, head, _partial(layer), fed)
 
+        def extra() -> I64:
+            return _extra(padded if plain is None else plain.values, src, window)
+
         act = product_response(self.trained, block, src, window, values)
         if layer.partial is not None:
-            _check_partial(layer, act, _extra(plain, src, window))
+            _check_partial(layer, act, extra())
         sign = np.ones(len(values), np.int64)
         if act.steps is None:
-            total = -_extra(plain, src, window)
-            self.add(make(self.sums(block, act, total), plain))
+            self.add(make(self.sums(block, act, -extra()), plain))
             self.pools(block.pools_before + block.pools_after)
             return sign.astype(np.int8)
         # Behind a max pool a falling batch norm asks for the minimum: send the inverted bit, whose maximum it is.
         inverted = act.reversed & bool(block.pools_before)
         if inverted.any() and (block.pools_after or not self.takes_inverted(block, act)):
-            self.pooled_sums(block, act, -_extra(plain, src, window), make, plain)
+            self.pooled_sums(block, act, -extra(), make, plain)
             return sign.astype(np.int8)
         falling = act.falling ^ inverted
         flips = None
@@ -232,7 +235,7 @@ class _Lowering:
             flips = _flips(falling)
         limits, doubts = act.limits(sign, inverted if flips is None else inverted ^ falling)
         self.close += doubts
-        limits = limits + _extra(plain, src, window)[..., None]
+        limits = np.clip(limits + extra()[..., None], -act.reach[:, None], act.reach[:, None] + 1)
         layer_made = make(i.Thresholds(_collapse(limits), act.steps.code, flips), plain)
         self.add(_clipped(layer_made))
         self.pools(block.pools_before + block.pools_after)
@@ -320,12 +323,10 @@ def _integral(block: Block, act: Response) -> I64:
     return np.rint(act.offset).astype(np.int64)
 
 
-def _extra(plain: Weights | None, src: Source, window: Window) -> I64:
-    """[B, O] what the margin's level adds to a dot product; 0 for weights in two steps, whose margin is 0."""
-    if plain is None:
-        return np.zeros((1, 1), np.int64)
-    at_margin = src.code.values[window.pad_level] if isinstance(src.code, Encoding) else 0
-    per_tap = plain.values.reshape(plain.outputs, window.taps, -1).sum(2)
+def _extra(values: I64, src: Source, window: Window) -> I64:
+    """[B, O] what the margin's level adds to a dot product with weights [O, K]."""
+    at_margin = src.code.values[window.pad_level] if isinstance(src.code, Encoding) else window.pad_level
+    per_tap = values.reshape(len(values), window.taps, -1).sum(2)
     return (~window.inside).astype(np.int64) @ per_tap.T * int(at_margin)
 
 

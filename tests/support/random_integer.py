@@ -111,7 +111,9 @@ class _Maker:
         outputs = int(self.rng.integers(1, 6)) * window.groups
         weights, partial = self.weights(outputs, window.fan_in), None
         if self.chance(0.15):
-            weights = Weights(weights.alphabet, weights.bits[:1], np.ones((1, outputs), np.int64), weights.mask if weights.mask is None else weights.mask[:1])
+            weights = Weights(
+                weights.alphabet, weights.bits[:1], np.ones((1, outputs), np.int64), weights.mask if weights.mask is None else weights.mask[:1]
+            )
             taps = self.pick(*(n for n in range(1, window.fan_in + 1) if window.fan_in % n == 0))
             partial = i.Partial(taps, self.fixed(6, 4))
         classes = len(window.inside) if self.chance(0.5) else 1
@@ -269,7 +271,7 @@ def _windows(x: NDArray[np.int64], w: Window, margin: int) -> NDArray[np.int64]:
 def _totals(layer: i.MatVec, x: NDArray[np.int64]) -> NDArray[np.int64]:
     """[N, O, rows, columns], plane by plane."""
     w, planes = layer.window, layer.weights
-    margin = int(layer.x.values[w.pad_level]) if isinstance(layer.x, Encoding) else 0
+    margin = int(layer.x.values[w.pad_level]) if isinstance(layer.x, Encoding) else w.pad_level
     seen = _windows(x, w, margin)
     per_in, per_out = w.group_channels, planes.outputs // w.groups
     out = []

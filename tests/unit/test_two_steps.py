@@ -134,12 +134,54 @@ def test_two_layers_equal_one(given: dict[str, Any], shape: tuple[int, ...], kin
         assert np.array_equal(one, two) and (layers is not only or len(np.unique(one)) > 1)
 
 
+@pytest.mark.parametrize("tail", ["sums", "norm", "fixed"])
+@pytest.mark.parametrize("pad_value", [-1, 1])
+@pytest.mark.parametrize("given", [g for g in ANY_SHAPE if g["method"] != "product"] + KERNELS, ids=str)
+def test_two_layers_equal_one_under_a_margin(given: dict[str, Any], pad_value: int, tail: str, rng: np.random.Generator) -> None:
+    """Padded with a level of the input; behind constant channels too, which lowering removes."""
+    found = compression_quantiser(spec_of(given), CONV, "c").integers(normal(rng, *CONV))
+    spread = float(found.values.abs().flatten(1).sum(1).max()) / 3
+    tails = {
+        "sums": [],
+        "norm": [{"type": "batchnorm", "name": "b", "eps": 1e-5}, {"type": "sign", "name": "s", "zero_to": 1}],
+        "fixed": [{"type": "fixed", "name": "f", "bits": 10}],
+    }
+    before = [{"type": "conv", "name": "a", "out": 4, "kernel": 1}, {"type": "batchnorm", "name": "an", "eps": 1e-5}]
+    before += [{"type": "sign", "name": "as", "zero_to": 1}]
+    conv = product_layer(CONV, pad=[1, 0, 2, 1], pad_value=pad_value)
+    behind = tails[tail] + ([{"type": "dense", "name": "d", "out": 3}] if tail != "sums" else [])
+    constant = norm(rng, "an", 4, 2)
+    constant["an.bias"][1:3] = 100, -100
+    for layers, extra in (([conv, *behind], {}), ([*before, conv, *behind], constant)):
+        tensors = extra | norm(rng, "b", 6, spread) | {"a.weight": rng.choice([-1, 1], (4, 4, 1, 1)).astype(np.int8)}
+        tensors |= {"f.multiplier": np.full(6, 3), "f.addend": np.arange(6), "f.shift": np.array(2)}
+        tensors["d.weight"] = rng.choice([-1, 1], (3, 6 * 7 * 3)).astype(np.int8)
+        x = frames(rng, "bipolar", [4, 5, 4])
+        one, two = (golden.run(lower(network(layers, tensors, found, w, "bipolar", [4, 5, 4])).network, x).outputs for w in (True, False))
+        assert np.array_equal(one, two)
+
+
 @pytest.mark.parametrize("given", [g for g in ANY_SHAPE if g["method"] != "product"], ids=str)
 def test_factors_of_a_dense_layer_see_a_whole_map(given: dict[str, Any], rng: np.random.Generator) -> None:
     found = compression_quantiser(spec_of(given), DENSE, "c").integers(normal(rng, *DENSE))
     x = frames(rng, "int8", [2, 3, 2])
     one, two = (golden.run(lower(network([product_layer(DENSE)], {}, found, w, "int8", [2, 3, 2])).network, x).outputs for w in (True, False))
     assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("pad_value", [-1, 0, 1])
+def test_integers_are_padded_with_the_number(pad_value: int, rng: np.random.Generator) -> None:
+    first, second = normal(rng, 4, 2, 1, 1).sign(), normal(rng, *CONV)
+    pairs = [compression_quantiser(spec_of(given), CONV, "c").integers(second) for given in ({"method": "lowrank", "rank": 2}, *KERNELS)]
+    x = frames(rng, "int8", [2, 4, 4])
+    layers = [{"type": "conv", "name": "a", "out": 4, "kernel": 1}, {"type": "fixed", "name": "f", "bits": 12}]
+    layers += [product_layer(CONV, pad=1, pad_value=pad_value)]
+    tensors = {"a.weight": first.numpy(), "f.multiplier": np.ones(4), "f.addend": np.zeros(4), "f.shift": np.array(0)}
+    seen = F.conv2d(torch.from_numpy(x).double(), first.double()).clamp(-2048, 2047)
+    for found in pairs:
+        wanted = F.conv2d(F.pad(seen, (1, 1, 1, 1), value=pad_value), found.values.double()).long().numpy()
+        for whole in (True, False):
+            assert np.array_equal(golden.run(lower(network(layers, tensors, found, whole, "int8", [2, 4, 4])).network, x).outputs, wanted)
 
 
 def trained(spec: c.CompressionMethod, w0: Tensor, epochs: int = 8, steps: int = 6) -> tuple[WeightQuantiser, nn.Parameter, list[float]]:
