@@ -46,9 +46,10 @@ def methods() -> list[dict[str, Any]]:
 
 def description(method: dict[str, Any], dataset: str, **train: Any) -> dict[str, Any]:
     """The network of a method for a data set, as plain data of a YAML file."""
-    recipe = {"data": dataset, **method["train"], **train}
+    recipe = {"data": dataset, **method["train"]}
     if dataset == "digits":
         recipe |= {"batch": 50, "epochs": 3 * recipe["epochs"]}
+    recipe |= train
     quantisers = {k: method[k] for k in ("weights", "first", "last", "activations") if k in method}
     return {
         "bnnhw": 1, "name": method["name"], "input": {"shape": INPUTS[dataset], "type": "uint8", "preprocess": "2p-255"},

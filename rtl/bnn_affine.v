@@ -8,9 +8,10 @@ module bnn_affine #(
     parameter BIAS_W = 8,  // bits of a signed bias
     parameter EXACT_W = 8,  // bits of the exact result, at least every other width
     parameter SHIFT = 0,  // bits that are cut off
-    parameter OVERFLOW = 2,  // beyond LOW and HIGH: 0 saturates, 1 gives 0, 2 wraps at OUT_W bits
+    parameter OVERFLOW = 2,  // beyond LOW and HIGH: 0 saturates, 1 gives 0, 2 wraps at WRAP_W bits
     parameter [EXACT_W-1:0] LOW = 0,  // least result, signed
     parameter [EXACT_W-1:0] HIGH = 0,  // greatest result, signed
+    parameter WRAP_W = 8,  // bits that are kept when results wrap, at most OUT_W
     parameter OUT_W = 8,  // bits of a signed result
     parameter N_FOLDS = 1,  // beats of a pixel
     parameter N_WORDS = 1,  // parameter words: folds times border classes
@@ -71,9 +72,11 @@ module bnn_affine #(
       wire signed [EXACT_W-1:0] exact = sum * scale + bias;
       wire signed [EXACT_W-1:0] kept = exact >>> SHIFT;
       if (OVERFLOW == 2) begin : g_wrap
-        assign m_data[p*OUT_W+:OUT_W] = kept[OUT_W-1:0];
-        if (OUT_W < EXACT_W) begin : g_cut
-          wire unused = ^kept[EXACT_W-1:OUT_W];
+        for (b = 0; b < OUT_W; b = b + 1) begin : g_kept
+          assign m_data[p*OUT_W+b] = kept[b<WRAP_W?b : WRAP_W-1];
+        end
+        if (WRAP_W < EXACT_W) begin : g_cut
+          wire unused = ^kept[EXACT_W-1:WRAP_W];
         end
       end else begin : g_narrow
         wire below = kept < $signed(LOW);

@@ -24,7 +24,7 @@ FOLDS = {
 
 def corner(
     name: str, pe: int, sum_w: int, scale_w: int, bias_w: int = 0, *, exact_w: int = 0, shift: int = 0,
-    overflow: int = WRAP, low: int = 0, high: int = 0, out_w: int = 0,
+    overflow: int = WRAP, low: int = 0, high: int = 0, out_w: int = 0, wrap_w: int = 0,
 ) -> Corner:  # fmt: skip
     """A corner whose exact bits just hold every result, and whose other bits hold that too, unless given.
 
@@ -40,7 +40,8 @@ def corner(
         memory = [word & ~scales | (1, scales)[i % 2] for i, word in enumerate(memory)]
     return Corner({
         "PE": pe, "SUM_W": sum_w, "SCALE_W": scale_w, "BIAS_W": bias_w, "EXACT_W": exact_w, "SHIFT": shift, "OVERFLOW": overflow,
-        "LOW": pack([low], exact_w), "HIGH": pack([high], exact_w), "OUT_W": out_w or exact_w, "N_WORDS": folds.words, **folds.parameters,
+        "LOW": pack([low], exact_w), "HIGH": pack([high], exact_w), "OUT_W": out_w or exact_w,
+        "WRAP_W": wrap_w or out_w or exact_w, "N_WORDS": folds.words, **folds.parameters,
     }, memory)  # fmt: skip
 
 
@@ -56,6 +57,7 @@ CORNERS = {
     "wraps": corner("wraps", 2, 9, 3, out_w=7),
     "wraps_shifted": corner("wraps_shifted", 3, 8, 4, shift=3, out_w=5),
     "wraps_one_bit": corner("wraps_one_bit", 1, 3, 2, shift=1, out_w=1),
+    "wraps_narrower": corner("wraps_narrower", 3, 9, 3, shift=2, out_w=8, wrap_w=5),
     "bias_one_bit": corner("bias_one_bit", 2, 7, 4, 1),
     "bias_wide": corner("bias_wide", 2, 3, 2, 31),
     "exact_wider": corner("exact_wider", 1, 7, 2, 3, exact_w=33, shift=1, overflow=SATURATE, low=-8, high=7, out_w=4),
@@ -74,15 +76,17 @@ CORNERS = {
 def result(c: Corner, exact: int) -> int:
     """An exact number in the corner's format."""
     kept, low, high = exact >> c["SHIFT"], *ends(c)
-    if c["OVERFLOW"] == WRAP or low <= kept <= high:
+    if c["OVERFLOW"] == WRAP:
+        return signed(kept & ((1 << c["WRAP_W"]) - 1), c["WRAP_W"])
+    if low <= kept <= high:
         return kept
     return 0 if c["OVERFLOW"] == ZERO else low if kept < low else high
 
 
 def ends(c: Corner) -> tuple[int, int]:
-    """Least and greatest result; where numbers wrap, those of the output's bits."""
+    """Least and greatest result; where numbers wrap, those of the bits that are kept."""
     if c["OVERFLOW"] == WRAP:
-        return -(1 << (c["OUT_W"] - 1)), (1 << (c["OUT_W"] - 1)) - 1
+        return -(1 << (c["WRAP_W"] - 1)), (1 << (c["WRAP_W"] - 1)) - 1
     return signed(c["LOW"], c["EXACT_W"]), signed(c["HIGH"], c["EXACT_W"])
 
 

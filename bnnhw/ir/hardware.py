@@ -61,6 +61,11 @@ class PopcountForm:
         return signed_bits(int(self.low.min()), int(self.high.max()) + 1)
 
     @property
+    def scale_bits(self) -> int:
+        """Bits of a signed number that holds every scale."""
+        return signed_bits(int(self.scale.min()), int(self.scale.max()))
+
+    @property
     def shared(self) -> bool:
         """Whether all outputs have the same scales."""
         return bool((self.scale == self.scale[:, :1]).all())

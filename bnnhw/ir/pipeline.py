@@ -321,8 +321,8 @@ class _Builder:
             end = self.replay(name, end, segments * beats, rows * turns, work)
         x = end.stream
         pe, count_bits = f.pe * f.planes, f.simd.bit_length()
-        narrow = _segment_bits(layer)
-        sum_bits = max(form.sum_bits, narrow, count_bits + 1)
+        # Sums wrap on the way, so every step of theirs has the bits of the widest.
+        sum_bits = max(form.sum_bits, form.scale_bits, _segment_bits(layer), count_bits + 1)
         words = w.groups * rows * turns * segments * beats
         parameters: dict[str, int | str] = {
             "PE": pe, "SIMD": f.simd, "PLANES": x.planes, "GATE": int(gate(layer)), "N_BEATS": beats, "N_WORDS": words,
@@ -410,7 +410,7 @@ class _Builder:
         bias_bits = signed_bits(int(bias.min()), int(bias.max()))
         parameters = self.addresses(layer, pe, folds, len(bias) if memory == "head" else 1)
         if memory == "scale":
-            out_bits = exact = max(s.elem_bits, scale_bits)  # sums wrap on the way, not at the end
+            out_bits = exact = s.elem_bits
         else:
             last = memory == "head" and layer is self.net.layers[-1]
             code = Integers(fixed.low, fixed.high) if fixed is not None else layer.out
@@ -420,10 +420,9 @@ class _Builder:
         low, high = (fixed.low, fixed.high) if fixed is not None else (0, 0)
         exact = max(exact, signed_bits(low, high))
         overflow = fixed.overflow if fixed is not None else "wrap"
-        if overflow == "wrap" and fixed is not None and out_bits > signed_bits(low, high) and layer.out == Integers(low, high):
-            raise BnnhwError(f"layer {layer.name!r}: numbers that wrap at {signed_bits(low, high)} bits do not fit the output port; saturate")
         parameters |= {
             "SUM_W": s.elem_bits, "SCALE_W": scale_bits, "BIAS_W": bias_bits, "EXACT_W": exact, "OUT_W": out_bits,
+            "WRAP_W": out_bits if fixed is None else min(out_bits, signed_bits(low, high)),
             "SHIFT": fixed.shift if fixed is not None else 0, "OVERFLOW": OVERFLOWS[overflow],
             "LOW": _table([low], exact), "HIGH": _table([high], exact),
         }  # fmt: skip

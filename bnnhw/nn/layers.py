@@ -7,7 +7,7 @@ norm takes unit * integer in float32 and is PyTorch's own, whose operations lowe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2
 from typing import TypeAlias
 
@@ -108,7 +108,7 @@ class Product(Layer):
         """Weights in evaluation, computed once."""
         if self._integers is None or self.training:
             with torch.no_grad():
-                self._integers = self.quantiser.integers(self.weight)
+                self._integers = _positive(self.quantiser.integers(self.weight))
         return self._integers
 
     def evaluate(self, *xs: Value) -> Stream:
@@ -410,6 +410,17 @@ class Flatten(Layer):
             return x.flatten(1)
         pixels = x.values[0, 0].numel()
         return Stream(x.values.flatten(1), x.unit if len(x.unit) == 1 else x.unit.repeat_interleave(pixels))
+
+
+def _positive(w: IntegerWeights) -> IntegerWeights:
+    """The same weights with positive units: rows of a negative one change their sign."""
+    negative = w.unit < 0
+    if not negative.any():
+        return w
+    rows = negative.reshape(-1, *[1] * (w.values.dim() - 1))
+    assert w.two_steps is None and (w.planes is None or w.planes.bipolar)
+    planes = None if w.planes is None else replace(w.planes, bits=w.planes.bits ^ rows)
+    return IntegerWeights(torch.where(rows, -w.values, w.values), w.unit.abs(), planes)
 
 
 def _real(x: Value) -> Tensor:
