@@ -87,7 +87,8 @@ class Weights:
 
     def outputs_kept(self, keep: NDArray) -> Weights:
         """The weights of some outputs."""
-        return replace(self, bits=self.bits[:, keep], scale=self.scale[:, keep], mask=None if self.mask is None else self.mask[:, keep])
+        mask = None if self.mask is None else self.mask[:, keep]
+        return replace(self, bits=self.bits[:, keep], scale=self.scale[:, keep], mask=_needed(mask))
 
     def inputs_kept(self, keep: NDArray) -> Weights:
         """The weights of some inputs; `keep` indexes K."""
@@ -95,12 +96,17 @@ class Weights:
         def columns(planes: U8) -> U8:
             return np.ascontiguousarray(planes[:, :, keep])
 
-        return replace(self, bits=columns(self.bits), mask=None if self.mask is None else columns(self.mask))
+        return replace(self, bits=columns(self.bits), mask=_needed(None if self.mask is None else columns(self.mask)))
 
     def negated(self, where: NDArray[np.bool_]) -> Weights:
         """Bipolar weights with the sign of some [O, K] turned round."""
         assert self.alphabet is Alphabet.BIPOLAR
         return replace(self, bits=self.bits ^ where.astype(np.uint8)[None])
+
+
+def _needed(mask: U8 | None) -> U8 | None:
+    """The mask, None where every weight counts."""
+    return None if mask is None or mask.all() else mask
 
 
 def _masked(signs: NDArray[np.integer], scale: I64) -> Weights:

@@ -1,4 +1,4 @@
-"""Removes channels that never change, and carries their constant into the next layer."""
+"""Removes channels that never change or that nobody reads, and carries their constant into the next layer."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from bnnhw.ir.integer import Layer, MatVec, Network, Pool, Sums, Thresholds
 
 
 def drop_constants(net: Network) -> Network:
-    """`net` without constant hidden channels; golden gives the same outputs.
+    """`net` without hidden channels that are constant or meet only zero weights; golden gives the same outputs.
 
     Only where one product reads another's levels, through pools or not. Layers in groups or with partial sums are left
     alone (they would become unequal), and one channel always stays.
     """
     layers = {layer.name: layer for layer in net.layers}
-    for name in list(layers):
+    for name in [*layers, *reversed(layers)]:  # constants travel forwards, channels without a reader backwards
         layer, between, consumer = layers[name], *_reader(net, layers, name)
         if not isinstance(layer, MatVec) or not isinstance(layer.head, Thresholds) or consumer is None:
             continue
         if layer.window.groups > 1 or consumer.window.groups > 1 or consumer.partial is not None:
             continue
-        level = constant_levels(layer)
+        unread = ~consumer.tap_sums.any((0, 1))
+        level = np.where(unread, 0, constant_levels(layer))
         if (level >= 0).all():
             level[0] = -1
         keep = level < 0

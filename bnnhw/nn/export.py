@@ -16,6 +16,7 @@ from bnnhw.ir.packed import pack_signs
 from bnnhw.nn import layers as n
 from bnnhw.nn.methods.norm import EPS
 from bnnhw.nn.model import Net, build, load_parameters
+from bnnhw.nn.quantiser import Own
 from bnnhw.nn.train import evaluate, prepare
 
 FRAMES, FRAME_SEED = 16, 2026
@@ -23,12 +24,12 @@ LARGEST_BITS = 48
 """Of the last layer's numbers behind scales of their own."""
 
 
-def export(net: t.Topology, folder: Path) -> dict[str, Any]:
+def export(net: t.Topology, folder: Path, own: Own | None = None) -> dict[str, Any]:
     """Write `network.yaml`, `weights.npz` and `expected.npz` beside `folder/checkpoint.pt`.
 
     Returns the accuracies on the test images, in percent: of evaluation, in integers.
     """
-    model = build(net)
+    model = build(net, own)
     load_parameters(model, folder)
     model.eval()
     assert net.train is not None

@@ -214,7 +214,7 @@ class LevelsLayer(Layer):
 
     def evaluate(self, *xs: Value) -> Stream:
         found = self.levels()
-        level = torch.bucketize(_real(xs[0]), found.thresholds, right=True)
+        level = torch.bucketize(_real(xs[0]).contiguous(), found.thresholds, right=True)
         return Stream(found.values[level].float(), torch.tensor([found.unit]))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from bnnhw.ir.methods import RealActivationSpec, RealWeightSpec, SignWeightSpec,
 from bnnhw.nn import layers as n
 from bnnhw.nn.compress.build import compression_quantiser
 from bnnhw.nn.methods.build import activation_quantiser, weight_quantiser
-from bnnhw.nn.quantiser import WeightQuantiser
+from bnnhw.nn.quantiser import ActivationQuantiser, Own, WeightQuantiser
 
 LAST_SCALE_BITS = 14
 """Magnitude bits of the largest of the last layer's scales, where its outputs have one each."""
@@ -30,18 +31,22 @@ class Net(nn.Module):
     gives: last sums, times an integer scale where outputs have real scales of their own.
     """
 
-    def __init__(self, topology: t.Topology) -> None:
+    own: tuple[str, ...]
+    """Layers whose quantisers are a user's, rising; a checkpoint names them."""
+
+    def __init__(self, topology: t.Topology, own: Own | None = None) -> None:
         super().__init__()
-        self.topology = topology.resolved()
+        given = own or {}
+        self.topology, self.own = _without_methods(topology.resolved(), given), tuple(sorted(given))
         compute = torch.bfloat16 if topology.train and topology.train.bfloat16 else torch.float32
         shapes = self.topology.shape_of()
         for index, layer in enumerate(self.topology.layers):
-            if not layer.name.isidentifier() or hasattr(nn.Module, layer.name) or layer.name in ("topology",):
+            if not layer.name.isidentifier() or hasattr(nn.Module, layer.name) or layer.name in ("topology", "own"):
                 raise BnnhwError(f"layer {layer.name!r}: a trained layer's name must be a plain identifier; rename it")
             if layer.tensors:
                 raise BnnhwError(f"layer {layer.name!r}: a trained network stores its own names; remove tensors")
             inputs = self.topology.inputs_of(index)
-            setattr(self, layer.name, _module(self.topology, layer, inputs, shapes, compute))
+            setattr(self, layer.name, _module(self.topology, layer, inputs, shapes, compute, given))
         last = self.topology.layers[-1]
         if not isinstance(last, t.Conv | t.Dense):
             raise BnnhwError(f"layer {last.name!r}: training wants the sums of a conv or dense layer last; remove it")
@@ -91,26 +96,37 @@ class Net(nn.Module):
             yield product.weight, product.quantiser
 
 
-def build(net: t.Topology) -> Net:
+def build(net: t.Topology, own: Own | None = None) -> Net:
     """Module whose `state_dict` carries the names of `net`; it maps prepared inputs to the last sums.
 
-    Errors: BnnhwError for a layer that cannot be trained here.
+    `own` goes before what the description says of its layers. Errors: BnnhwError for a layer that cannot be trained here.
     """
-    return Net(net)
+    return Net(net, own)
 
 
-def load_parameters(model: nn.Module, folder: Path, *, matching: bool = False) -> None:
+def load_parameters(model: Net, folder: Path, *, matching: bool = False) -> None:
     """Parameters from `folder/checkpoint.pt`; with `matching`, those of the same name and shape."""
     try:
-        state = torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
+        saved = torch.load(folder / "checkpoint.pt", weights_only=True)
+        state = saved["model"]
     except Exception as e:  # a damaged file raises whatever its parser trips over
         raise BnnhwError(f"{folder}: no checkpoint of a training in it ({type(e).__name__}); give a folder that bnnhw train wrote") from None
-    if matching:
+    if not matching:
+        check_own(model, saved, folder)
+    else:
         own = model.state_dict()
         state = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
         if not state:
             raise BnnhwError(f"{folder}: none of its parameters fits; give a folder of a network with layers of the same names")
     model.load_state_dict(state, strict=not matching)
+
+
+def check_own(model: Net, saved: Mapping[str, Any], folder: Path) -> None:
+    """BnnhwError where a checkpoint was trained with own quantisers in other layers: without them it means other weights."""
+    trained = tuple(saved.get("own", ()))
+    if trained != model.own:
+        named = [", ".join(names) or "no layer" for names in (trained, model.own)]
+        raise BnnhwError(f"{folder}: trained with own quantisers in {named[0]}, given for {named[1]}; pass the same own as in training")
 
 
 def quantiser(spec: WeightMethod | CompressionMethod | None, shape: tuple[int, ...], layer: str) -> WeightQuantiser:
@@ -122,19 +138,42 @@ def quantiser(spec: WeightMethod | CompressionMethod | None, shape: tuple[int, .
     return weight_quantiser(spec, shape, layer)  # type: ignore[arg-type]
 
 
-def _module(net: t.Topology, layer: t.LayerSpec, inputs: tuple[str, ...], shapes: dict[str, t.Shape], compute: torch.dtype) -> n.Layer:
+def _without_methods(net: t.Topology, own: Own) -> t.Topology:
+    """`net` without the methods that own quantisers replace."""
+    can = [layer.name for layer in net.layers if isinstance(layer, t.Conv | t.Dense | t.Levels)]
+    for name in own:
+        if name not in can:
+            raise BnnhwError(f"own quantiser: network {net.name!r} has no conv, dense or levels layer {name!r}; it has {', '.join(can)}")
+    layers = [layer.model_copy(update={"quantiser": None}) if layer.name in own else layer for layer in net.layers]
+    return net.model_copy(update={"layers": tuple(layers)})
+
+
+def _own_quantiser(made: Any, kind: type, layer: str) -> Any:
+    if not isinstance(made, kind):
+        raise BnnhwError(f"layer {layer!r}: its own quantiser is of type {type(made).__name__}; derive it from {kind.__module__}.{kind.__name__}")
+    return made
+
+
+def _module(
+    net: t.Topology, layer: t.LayerSpec, inputs: tuple[str, ...], shapes: dict[str, t.Shape], compute: torch.dtype, own: Own
+) -> n.Layer:  # fmt: skip
     shape = shapes[inputs[0]]
     channels = shape[0]
+    name = layer.name
     match layer:
         case t.Conv() | t.Dense():
             if layer.bias or layer.alpha or layer.weights != "signs":
                 raise BnnhwError(f"layer {layer.name!r}: bias, alpha and stored forms of weights are not trained here; name a quantiser")
             size = (layer.out, channels // layer.groups, *layer.kernel) if isinstance(layer, t.Conv) else (layer.out, prod(shape))
-            return n.Product(layer, size, quantiser(layer.quantiser, size, layer.name), compute)
+            if name in own:
+                return n.Product(layer, size, _own_quantiser(own[name](size, name), WeightQuantiser, name), compute)
+            return n.Product(layer, size, quantiser(layer.quantiser, size, name), compute)
         case t.BatchNorm():
             return n.ShiftNorm(channels) if layer.shift else n.Norm(layer, channels)
         case t.SignActivation():
             return n.Sign(layer)
+        case t.Levels() if name in own:
+            return n.LevelsLayer(layer, _own_quantiser(own[name](shape, name), ActivationQuantiser, name))
         case t.Levels():
             if layer.quantiser is None:
                 raise BnnhwError(f"layer {layer.name!r}: levels are trained by a method; name a quantiser")

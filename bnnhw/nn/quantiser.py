@@ -6,8 +6,9 @@ multiplies the sum behind a product, the values are all that hardware sees.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +112,13 @@ class ActivationQuantiser(nn.Module):
     def levels(self) -> Levels:
         """The evaluation form; deterministic."""
         raise NotImplementedError
+
+
+Own: TypeAlias = Mapping[str, Callable[[tuple[int, ...], str], WeightQuantiser | ActivationQuantiser]]
+"""Quantisers of a user's own by layer: each is called with a shape and the layer's name.
+
+The shape is that of the latent weights, [O, ...], or, for a levels layer, that of its input without the batch.
+"""
 
 
 def integer_scales(scales: Tensor, bits: int) -> tuple[Tensor, Tensor]:

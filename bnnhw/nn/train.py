@@ -24,8 +24,8 @@ from bnnhw.nn.compress.prune import PrunedWeights
 from bnnhw.nn.compress.regularise import penalty, rescaled_dropout
 from bnnhw.nn.distil import Teacher
 from bnnhw.nn.methods.binary import BwnhWeights
-from bnnhw.nn.model import Net, build, load_parameters
-from bnnhw.nn.quantiser import ActivationQuantiser
+from bnnhw.nn.model import Net, build, check_own, load_parameters
+from bnnhw.nn.quantiser import ActivationQuantiser, Own
 
 RISE = 100
 """Steps over which the learning rate rises."""
@@ -86,10 +86,10 @@ def _rate(spec: t.TrainSpec, steps: int) -> Any:
 class Trainer:
     """A model in training by its recipe: parameters, optimiser, schedule and how far it is."""
 
-    def __init__(self, net: t.Topology, out: Path, spec: t.TrainSpec) -> None:
+    def __init__(self, net: t.Topology, out: Path, spec: t.TrainSpec, own: Own | None = None) -> None:
         torch.manual_seed(spec.seed)
         self.net, self.out, self.spec = net, out, spec
-        self.model: Net = build(net)
+        self.model: Net = build(net, own)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if spec.start is not None:
             load_parameters(self.model, Path(spec.start), matching=True)
@@ -113,6 +113,7 @@ class Trainer:
         if not checkpoint.exists():
             return
         state = torch.load(checkpoint, weights_only=True)
+        check_own(self.model, state, self.out)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
@@ -125,7 +126,7 @@ class Trainer:
         partial = self.out / "checkpoint.partial"
         torch.save(
             {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict(),
-             "log_scale": self.log_scale.data, "epoch": self.metrics["epoch"], "metrics": self.metrics},
+             "log_scale": self.log_scale.data, "epoch": self.metrics["epoch"], "metrics": self.metrics, "own": list(self.model.own)},
             partial,
         )  # fmt: skip
         os.replace(partial, self.out / "checkpoint.pt")
@@ -218,12 +219,12 @@ def _check_data(net: t.Topology, spec: t.TrainSpec, split: data.Split) -> None:
         raise BnnhwError(f"train: {spec.data} has {int(split.y.max()) + 1} classes, the network {outputs} outputs; add outputs")
 
 
-def train(net: t.Topology, out: Path, spec: t.TrainSpec, *, resume: bool = True, quiet: bool = False) -> dict[str, Any]:
+def train(net: t.Topology, out: Path, spec: t.TrainSpec, *, resume: bool = True, quiet: bool = False, own: Own | None = None) -> dict[str, Any]:
     """Train `net` by `spec`; writes `out/trained.yaml`, `out/checkpoint.pt` after each epoch and `out/metrics.jsonl`.
 
     Returns the last epoch's metrics (accuracies in percent). A run that was cut off goes on from its checkpoint.
     """
-    trainer = Trainer(net, out, spec)
+    trainer = Trainer(net, out, spec, own)
     out.mkdir(parents=True, exist_ok=True)
     described = net.model_copy(update={"train": spec}).model_dump(mode="json", exclude_unset=True)
     (out / "trained.yaml").write_text(yaml.safe_dump(described, sort_keys=False))

@@ -50,7 +50,7 @@ NETS: dict[str, Layers] = {
         _conv("c1", 16), _fixed("r0"), _sign("s1", gradient="approx", inputs=["r0"]), _conv("c2", 16, **BWN), _fixed("f2"),
         _join("add", "r1", "r0", "f2"), _sign("s2", gradient="approx", inputs=["r1"]), _conv("c3", 16, **BWN), _fixed("f3", fraction=5),
         _join("add", "r2", "r1", "f3"), _sign("s3", gradient="approx", inputs=["r2"]), _conv("c4", 32, stride=2, **BWN), _fixed("f4"),
-        {"type": "avgpool", "name": "half", "kernel": 2, "inputs": ["r2"]}, _conv("widen", 32, 1, **INT4), _fixed("short"),
+        {"type": "avgpool", "name": "halved", "kernel": 2, "inputs": ["r2"]}, _conv("widen", 32, 1, **INT4), _fixed("short"),
         _join("add", "r3", "short", "f4"), {"type": "avgpool", "name": "mean"}, _fixed("last", norm=False), _dense("fc", 10, **INT4),
     ],
     "real_to_binary": [
