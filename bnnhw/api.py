@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from bnnhw.lower import Lowered, lower
 from bnnhw.report.layers import layer_rows
 from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
 from bnnhw.verify.ladder import Progress, Report, climb
+
+if TYPE_CHECKING:
+    from bnnhw.nn.quantiser import Own
 
 __version__ = version("bnnhw")
 DEFAULT_FPS = 100.0
@@ -220,11 +223,14 @@ def _summary(net: Network, design: Design, chain: Pipeline) -> dict[str, Any]:
     }
 
 
-def train(net: str | Path, out: str | Path, *, epochs: int | None = None, resume: bool = True, quiet: bool = False) -> dict[str, Any]:
+def train(
+    net: str | Path, out: str | Path, *, epochs: int | None = None, resume: bool = True, quiet: bool = False, own: Own | None = None
+) -> dict[str, Any]:  # fmt: skip
     """Train a described network by its `train` recipe; needs the `train` extra.
 
     Writes into `out`: the description, packed weights and 16 seeded frames with PyTorch's outputs,
     which `generate` takes as they are, and a checkpoint from which a later call goes on.
+    `own`: quantisers of the caller's by layer (docs/own-quantiser.md), given again to a later call.
     Returns accuracies in percent. Errors: BnnhwError.
     """
     topology, _ = frontend.read_topology(net)
@@ -239,5 +245,5 @@ def train(net: str | Path, out: str | Path, *, epochs: int | None = None, resume
     except ImportError as e:
         raise BnnhwError(f"training needs {e.name}; pip install 'bnnhw[train]'") from None
     folder = Path(out)
-    metrics = run(topology, folder, spec, resume=resume, quiet=quiet)
-    return {**metrics, **export(topology, folder)}
+    metrics = run(topology, folder, spec, resume=resume, quiet=quiet, own=own)
+    return {**metrics, **export(topology, folder, own)}

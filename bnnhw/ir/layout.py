@@ -44,7 +44,8 @@ def unpack(stream: Stream, raw: U8, *, signed: bool = False) -> I64:
     if signed:
         codes -= (codes >> (stream.elem_bits - 1)) << stream.elem_bits
     per_vector = -(-stream.vector // lanes)
-    return codes.reshape(n, -1, per_vector * lanes)[:, :, : stream.vector].reshape(n, stream.elements)
+    vectors = codes.reshape(n, stream.elements // stream.vector, per_vector * lanes)
+    return vectors[:, :, : stream.vector].reshape(n, stream.elements)
 
 
 def _shifts(stream: Stream) -> NDArray[np.int64]:

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from bnnhw.ir.compressions import Impq
+
 LARGEST = 255
 """Largest magnitude of an integer weight or activation."""
 
@@ -317,6 +319,16 @@ class LogActivationSpec(_Spec):
     fsr: Annotated[int, Field(ge=-16, le=16)] = 0
 
 
+class ImpqActivationSpec(Impq):
+    """Every channel has its own width, `budget` bits on average; levels are those of the widest (Gonugondla & Shanbhag 2022, IMPQ)."""
+
+    @model_validator(mode="after")
+    def _narrow_levels_are_among_the_widest(self) -> ImpqActivationSpec:
+        if any(self.widths[-1] % b for b in self.widths):
+            raise ValueError(f"widths must divide the largest, they are {self.widths}; choose divisors of {self.widths[-1]}")
+        return self
+
+
 class RealActivationSpec(_Spec):
     """Real values, of teachers and of the first steps of a progressive training; they have no hardware form."""
 
@@ -326,7 +338,7 @@ class RealActivationSpec(_Spec):
 
 ActivationMethod = Annotated[
     RealActivationSpec | StochasticSignActivationSpec | UintActivationSpec | PactActivationSpec | HwgqActivationSpec | LqActivationSpec | AbcActivationSpec
-    | TernaryActivationSpec | FixedActivationSpec | UniformActivationSpec | LogActivationSpec,
+    | TernaryActivationSpec | FixedActivationSpec | UniformActivationSpec | LogActivationSpec | ImpqActivationSpec,
     Field(discriminator="method"),
 ]  # fmt: skip
 

@@ -185,8 +185,9 @@ class Threshold(_Named):
 class Levels(_Named):
     """Several levels: value[#{k : x >= thresholds[k]}].
 
-    Stored as `<name>.thresholds` float [L-1], rising, and `<name>.values` int [L], strictly rising; where the levels
-    have planes of their own, these as `<name>.bits` [Q, L] and `<name>.scale` [Q].
+    Stored as `<name>.thresholds` float [L-1], or [C, L-1] where channels have their own, rising along the last axis; equal ones
+    skip levels. `<name>.values` int [L] rise strictly; where the levels have planes of their own, these are `<name>.bits` [Q, L]
+    and `<name>.scale` [Q].
     """
 
     type: Literal["levels"] = "levels"

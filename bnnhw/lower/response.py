@@ -197,10 +197,10 @@ def _response(
         return fused_multiply_add(sums, a, b) if exact else sums * a + b
 
     slope = alpha / unit * factor.astype(np.float64) * a
-    return Response(name, value, slope, bias * factor * a + b, offset, a < 0, reach, _steps(trained, block, vector), exact, fan_in)
+    return Response(name, value, slope, bias * factor * a + b, offset, a < 0, reach, _steps(trained, block, vector, o), exact, fan_in)
 
 
-def _steps(trained: TrainedNetwork, block: Block, vector: Callable[..., F64]) -> Steps | None:
+def _steps(trained: TrainedNetwork, block: Block, vector: Callable[..., F64], channels: int) -> Steps | None:
     layer = block.activation
     match layer:
         case SignActivation(zero_to=zero_to):
@@ -214,19 +214,24 @@ def _steps(trained: TrainedNetwork, block: Block, vector: Callable[..., F64]) ->
             code = Encoding.unipolar() if layer.output == "unipolar" else Encoding.bipolar()
             return Steps((lambda y, k: y > limits) if layer.compare == ">" else (lambda y, k: y >= limits), lambda k: limits, 1, code)
         case Levels():
-            at, code = _levels(trained, layer)
-            return Steps(lambda y, k: y >= at[k], lambda k: float(at[k]), len(at), code)
+            at, code = _levels(trained, layer, channels)
+            return Steps(lambda y, k: y >= at[..., k], lambda k: at[..., k], at.shape[-1], code)
     return None
 
 
-def _levels(trained: TrainedNetwork, layer: Levels) -> tuple[NDArray[np.floating], Encoding]:
-    """Rising thresholds [L-1] and the encoding of a layer's levels."""
-    name = layer.tensor_name("values")
+def _levels(trained: TrainedNetwork, layer: Levels, channels: int) -> tuple[NDArray[np.floating], Encoding]:
+    """Thresholds [L-1] or [O, L-1], rising along the last axis, and the encoding of a layer's levels."""
+    name, limits = layer.tensor_name("values"), layer.tensor_name("thresholds")
     count = len(np.atleast_1d(trained.tensors.get(name, np.zeros(1))))
     values = trained.tensor(layer.name, name, ((count,),))
-    thresholds = trained.tensor(layer.name, layer.tensor_name("thresholds"), ((count - 1,),)) if count > 1 else np.zeros(0)
-    if not 2 <= count <= MAX_LEVELS or (np.diff(thresholds) < 0).any() or (np.diff(values) <= 0).any() or (values != np.rint(values)).any():
+    if not 2 <= count <= MAX_LEVELS or (np.diff(values) <= 0).any() or (values != np.rint(values)).any():
         raise BnnhwError(f"layer {layer.name!r}: {count} levels cannot be; give 2 to {MAX_LEVELS} rising integers and one rising threshold fewer")
+    own = np.ndim(trained.tensors.get(limits, 0)) == 2
+    thresholds = trained.tensor(layer.name, limits, ((channels, count - 1) if own else (count - 1,),))
+    rows = np.atleast_2d(thresholds)
+    for o, k in np.argwhere(rows[:, 1:] < rows[:, :-1])[:1]:
+        whose = f" of channel {o}" if own else ""
+        raise BnnhwError(f"layer {layer.name!r}: its thresholds{whose} fall from {rows[o, k]:g} to {rows[o, k + 1]:g}; sort them along the last axis")
     bits = trained.tensors.get(layer.tensor_name("bits"))
     if bits is None:
         return thresholds, Encoding.of_values(tuple(int(v) for v in values))

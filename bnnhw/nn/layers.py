@@ -20,8 +20,9 @@ from bnnhw.ir import topology as t
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.fixed_point import fixed_affine
 from bnnhw.ir.integer import Fixed
+from bnnhw.nn.methods.activations import level_of
 from bnnhw.nn.methods.norm import ShiftBatchNorm
-from bnnhw.nn.quantiser import ActivationQuantiser, IntegerWeights, Levels, WeightQuantiser
+from bnnhw.nn.quantiser import ActivationQuantiser, IntegerWeights, Levels, WeightQuantiser, usable_levels, usable_weights
 
 FLOAT32_EXACT, FLOAT64_EXACT = 2**24, 2**53
 
@@ -108,7 +109,7 @@ class Product(Layer):
         """Weights in evaluation, computed once."""
         if self._integers is None or self.training:
             with torch.no_grad():
-                self._integers = _positive(self.quantiser.integers(self.weight))
+                self._integers = _positive(usable_weights(self.spec.name, self.quantiser.integers(self.weight), self.weight.shape))
         return self._integers
 
     def evaluate(self, *xs: Value) -> Stream:
@@ -210,11 +211,11 @@ class LevelsLayer(Layer):
     def levels(self) -> Levels:
         """The evaluation form."""
         with torch.no_grad():
-            return self.quantiser.levels()
+            return usable_levels(self.spec.name, self.quantiser.levels())
 
     def evaluate(self, *xs: Value) -> Stream:
         found = self.levels()
-        level = torch.bucketize(_real(xs[0]).contiguous(), found.thresholds, right=True)
+        level = level_of(_real(xs[0]), found.thresholds)
         return Stream(found.values[level].float(), torch.tensor([found.unit]))
 
 

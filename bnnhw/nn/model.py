@@ -41,8 +41,8 @@ class Net(nn.Module):
         compute = torch.bfloat16 if topology.train and topology.train.bfloat16 else torch.float32
         shapes = self.topology.shape_of()
         for index, layer in enumerate(self.topology.layers):
-            if not layer.name.isidentifier() or hasattr(nn.Module, layer.name) or layer.name in ("topology", "own"):
-                raise BnnhwError(f"layer {layer.name!r}: a trained layer's name must be a plain identifier; rename it")
+            if not layer.name.isidentifier() or hasattr(self, layer.name):
+                raise BnnhwError(f"layer {layer.name!r}: a trained layer's name must be an identifier that no attribute of modules has; rename it")
             if layer.tensors:
                 raise BnnhwError(f"layer {layer.name!r}: a trained network stores its own names; remove tensors")
             inputs = self.topology.inputs_of(index)
@@ -149,6 +149,7 @@ def _without_methods(net: t.Topology, own: Own) -> t.Topology:
 
 
 def _own_quantiser(made: Any, kind: type, layer: str) -> Any:
+    """What a user's function made, where it is of the `kind` that the layer needs."""
     if not isinstance(made, kind):
         raise BnnhwError(f"layer {layer!r}: its own quantiser is of type {type(made).__name__}; derive it from {kind.__module__}.{kind.__name__}")
     return made
@@ -172,12 +173,12 @@ def _module(
             return n.ShiftNorm(channels) if layer.shift else n.Norm(layer, channels)
         case t.SignActivation():
             return n.Sign(layer)
-        case t.Levels() if name in own:
-            return n.LevelsLayer(layer, _own_quantiser(own[name](shape, name), ActivationQuantiser, name))
         case t.Levels():
+            if name in own:
+                return n.LevelsLayer(layer, _own_quantiser(own[name](shape, name), ActivationQuantiser, name))
             if layer.quantiser is None:
                 raise BnnhwError(f"layer {layer.name!r}: levels are trained by a method; name a quantiser")
-            return n.LevelsLayer(layer, activation_quantiser(layer.quantiser, layer.name))
+            return n.LevelsLayer(layer, activation_quantiser(layer.quantiser, layer.name, channels))
         case t.FixedPoint():
             return n.FixedLayer(layer, channels)
         case t.MaxPool():

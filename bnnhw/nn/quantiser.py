@@ -71,7 +71,7 @@ class Levels:
     """The evaluation form of an activation: level = #{k : x >= thresholds[k]}, output = unit * values[level]."""
 
     thresholds: Tensor
-    """float32 [L-1], rising"""
+    """float32 [L-1], rising; or [C, L-1], where channels have their own, of which equal ones skip levels"""
     values: Tensor
     """int64 [L], strictly rising"""
     unit: float
@@ -113,12 +113,50 @@ class ActivationQuantiser(nn.Module):
         """The evaluation form; deterministic."""
         raise NotImplementedError
 
+    def before_epoch(self, epoch: int, epochs: int) -> None:
+        """Called without gradient before every epoch (schedules)."""
+
 
 Own: TypeAlias = Mapping[str, Callable[[tuple[int, ...], str], WeightQuantiser | ActivationQuantiser]]
 """Quantisers of a user's own by layer: each is called with a shape and the layer's name.
 
-The shape is that of the latent weights, [O, ...], or, for a levels layer, that of its input without the batch.
+The shape is that of the latent weights, [O, ...], or channels, rows and columns of what a levels layer takes.
 """
+
+
+def usable_weights(layer: str, w: IntegerWeights, shape: torch.Size) -> IntegerWeights:
+    """`w` where it is an evaluation form of weights of `shape`; BnnhwError for what a quantiser of a user's own gets wrong."""
+    given = f"layer {layer!r}: its quantiser gives"
+    if (w.values.dtype, w.unit.dtype, w.values.shape, w.unit.shape) != (torch.int64, torch.float32, shape, shape[:1]):
+        found = f"{w.values.dtype} values {list(w.values.shape)} and {w.unit.dtype} units {list(w.unit.shape)}"
+        raise BnnhwError(f"{given} {found}; give int64 values {list(shape)} and float32 units {list(shape[:1])}")
+    if bad := (~torch.isfinite(w.unit) | (w.unit == 0)).nonzero().flatten().tolist():
+        raise BnnhwError(f"{given} output {bad[0]} the unit {float(w.unit[bad[0]]):g}; every unit must be finite and not 0")
+    if w.planes is not None and not torch.equal(w.planes.values(), w.values):
+        raise BnnhwError(f"{given} planes that do not add up to its values; leave the planes out or mend them")
+    if (w.unit < 0).any() and (w.two_steps is not None or (w.planes is not None and not w.planes.bipolar)):
+        raise BnnhwError(f"{given} output {int((w.unit < 0).nonzero()[0])} a negative unit beside unipolar planes or two steps; negate its values")
+    return w
+
+
+def usable_levels(layer: str, found: Levels) -> Levels:
+    """`found` where it is an evaluation form of an activation; BnnhwError for what a quantiser of a user's own gets wrong."""
+    at, values = found.thresholds, found.values
+    given = f"layer {layer!r}: its quantiser gives"
+    if (at.dtype, values.dtype) != (torch.float32, torch.int64) or at.dim() not in (1, 2) or values.shape != (at.shape[-1] + 1,):
+        shapes = f"{at.dtype} thresholds {list(at.shape)} and {values.dtype} values {list(values.shape)}"
+        raise BnnhwError(f"{given} {shapes}; give float32 thresholds [L-1] or [C, L-1] and int64 values [L]")
+    rows = torch.atleast_2d(at)
+    bad = ~torch.isfinite(rows).all(1) | (rows.diff() < 0).any(1)
+    if bad.any() or (values.diff() <= 0).any():
+        raise BnnhwError(
+            f"{given} thresholds {rows[int(bad.int().argmax())].tolist()} and values {values.tolist()}; both must be finite and rise, values strictly"
+        )
+    if not 0 < found.unit < float("inf"):
+        raise BnnhwError(f"{given} the unit {found.unit:g}; it must be positive and finite")
+    if found.planes is not None and not torch.equal(found.planes.values(), values):
+        raise BnnhwError(f"{given} planes that do not add up to its values; leave the planes out or mend them")
+    return found
 
 
 def integer_scales(scales: Tensor, bits: int) -> tuple[Tensor, Tensor]:

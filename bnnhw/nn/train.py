@@ -167,6 +167,9 @@ class Trainer:
         with torch.no_grad():
             for weight, quantiser in self.model.quantised():
                 quantiser.before_epoch(weight, number, spec.epochs)
+            for module in self.model.modules():
+                if isinstance(module, ActivationQuantiser):
+                    module.before_epoch(number, spec.epochs)
         self._dropout()
         for x, y in _batches(self.train_split, spec, np.random.default_rng((spec.seed, number))):
             losses.append(self.step(prepare(self.net.input, x).contiguous(memory_format=torch.channels_last), torch.from_numpy(y).long()))

@@ -16,20 +16,31 @@ from bnnhw.ir.pipeline import pipeline
 from bnnhw.lower import lower
 from bnnhw.tools.verilator import ToolError
 from bnnhw.verify.rtl import Simulation
+from support.random_integer import random_frames, random_network
 from support.random_nets import random_case, random_design
 
 ROOT = Path(__file__).parents[2]
 SEEDS = (1, 18, 39, 43, 48, 52, 60)
-"""Drawn so that together they have every module, tails, rings that wrap, groups, border classes and real pools."""
+"""Binary networks that together have every module of theirs, tails, rings that wrap, groups, border classes and real pools."""
+ANY_SEEDS = (296, 232, 49, 115, 67, 50, 784)
+"""Networks of any layers that together have the other modules, gates, flips, formats, orders of codes and folds of planes."""
 
 RTL = [
-    ("bnn_threshold", "]) >= $signed(", "]) > $signed("),
+    ("bnn_threshold", "$signed(sum) >= $signed(limit)", "$signed(sum) > $signed(limit)"),
+    ("bnn_threshold", "$signed(limit)) ^ flip;", "$signed(limit));"),
+    ("bnn_threshold", "START[q] ^ (", "("),
+    ("bnn_threshold", "(^(reached & toggles))", "(|(reached & toggles))"),
+    ("bnn_threshold", "(b<SUM_W?b : SUM_W-1)", "(b<SUM_W?b : 0)"),
     ("bnn_fold_address", "+ COL_BASE[col_q*ADDR_W+:ADDR_W]", ""),
-    ("bnn_matvec", "] ~^ x_q[", "] ^ x_q["),
+    ("bnn_matvec", "assign hits = weight ~^ x;", "assign hits = weight ^ x;"),
+    ("bnn_matvec", "assign hits = weight & x;", "assign hits = weight | x;"),
+    ("bnn_matvec", "weights[p*PE_W+SIMD+:SIMD] & (weight ~^ x)", "weight ~^ x"),
     ("bnn_matvec", "first2_q ? partial[PLANES] : sum_q + partial[PLANES]", "sum_q + partial[PLANES]"),
     ("bnn_matvec", "if (advance && valid2_q) sum_q", "if (advance) sum_q"),
     ("bnn_matvec", "COEFF * {{SUM_W", "{{SUM_W"),
-    ("bnn_pool", "next > held ? next[q] : held[q]", "next < held ? next[q] : held[q]"),
+    ("bnn_pool", "greater = next > held", "greater = next < held"),
+    ("bnn_pool", "$signed(next) > $signed(held)", "next > held"),
+    ("bnn_pool", "RANKS[next*RANK_W+:RANK_W] > RANKS[held*RANK_W+:RANK_W]", "next > held"),
     ("bnn_pool", "tap_q == 0 || ", ""),
     ("bnn_window", "margin_q ? margin : held", "held"),
     ("bnn_window", "on_map ? at_q < written_q :", "on_map ? 1'b1 :"),
@@ -42,21 +53,41 @@ RTL = [
     ("bnn_gearbox", "pop ? held_q >> OUT_W : held_q", "held_q >> OUT_W"),
     ("bnn_fifo", "assign s_ready = count_q != FULL;", "assign s_ready = 1'b1;"),
     ("bnn_planes", "s_data[i*PLANES+q]", "s_data[i*PLANES+PLANES-1-q]"),
-    ("bnn_affine", "sum * scale +", "sum +"),
+    ("bnn_affine", "sum * scale + bias", "sum + bias"),
+    ("bnn_affine", "exact >>> SHIFT", "exact"),
+    ("bnn_affine", "kept > $signed(HIGH)", "kept > HIGH"),
+    ("bnn_affine", "OVERFLOW == 0 ? LOW[OUT_W-1:0] : {OUT_W{1'b0}}", "LOW[OUT_W-1:0]"),
+    ("bnn_affine", "kept[b<WRAP_W?b : WRAP_W-1]", "kept[b]"),
+    ("bnn_accumulate", "part_q == 0 ? {OUT_W{1'b0}} : sum_q", "sum_q"),
+    ("bnn_accumulate", "SCALES[part_q*PART_SCALES_W+:PART_SCALES_W]", "SCALES[0+:PART_SCALES_W]"),
+    ("bnn_accumulate", "number * scale", "number"),
+    ("bnn_fork", "s_ready ? {N_OUT{1'b0}} : served", "{N_OUT{1'b0}}"),
+    ("bnn_add", "(b << B_SHIFT)", "b"),
+    ("bnn_multiply", "B_SHARED == 1 ? 0 : i * B_W", "0"),
+    ("bnn_concat", "from_b ? b : a", "from_b ? a : b"),
+    ("bnn_table", "s_data[i*IN_W+:IN_W]", "s_data[0+:IN_W]"),
+    ("bnn_gather", "minus_q ? -wide : wide", "wide"),
+    ("bnn_gather", "use_q ? (minus_q", "1'b1 ? (minus_q"),
+    ("bnn_gather", "if (release_vector) half_q <= !half_q;", ""),
     ("bnn_last", "assign m_tlast = beat_q == LAST;", "assign m_tlast = beat_q == 0;"),
 ]
 
 PYTHON = [
-    ("lower/response.py", "lambda y: y >= 0", "lambda y: y > 0"),
+    ("lower/response.py", "lambda y, k: y >= 0", "lambda y, k: y > 0"),
     ("lower/response.py", "a < 0, reach", "a > 0, reach"),
     ("lower/response.py", "kind(1) / deviation * gamma", "deviation * gamma"),
-    ("lower/pipeline.py", "act.falling ^ inverted, -1, 1", "act.falling, -1, 1"),
-    ("lower/pipeline.py", "row_sign.astype(np.int8)[:, None] * columns", "row_sign.astype(np.int8)[:, None]"),
-    ("lower/pipeline.py", "np.clip(first + extra", "np.clip(first - extra"),
-    ("lower/weights.py", "w.transpose(0, 2, 3, 1)", "w.transpose(0, 3, 2, 1)"),
+    ("lower/pipeline.py", "falling = act.falling ^ inverted", "falling = act.falling"),
+    ("lower/pipeline.py", "plain = plain.negated(columns)", "pass"),
+    ("lower/pipeline.py", "limits + extra()[..., None]", "limits - extra()[..., None]"),
+    ("lower/weights.py", "planes.transpose(0, 1, 3, 4, 2)", "planes.transpose(0, 1, 4, 3, 2)"),
     ("lower/constants.py", "values - given[..., None]", "values + given[..., None]"),
     ("lower/constants.py", "outside = by_tap.sum(2) * layer.x.values[window.pad_level]", "outside = 0 * by_tap.sum(2)"),
-    ("golden/executor.py", "level += dot >= rows[..., k]", "level += dot > rows[..., k]"),
+    ("ir/integer.py", "level += (total >= rows[..., k]) if", "level += (total > rows[..., k]) if"),
+    ("ir/integer.py", "(total >= rows[..., k]) ^ self.flip", "(total >= rows[..., k])"),
+    ("ir/integer.py", "x = x >> self.shift", "x = -(-x >> self.shift)"),
+    ("ir/integer.py", "np.where((x < self.low) | (x > self.high), 0, x)", "np.where(x > self.high, 0, x)"),
+    ("ir/weights.py", "scale[-1] = -scale[-1]", "pass"),
+    ("golden/executor.py", "<< layer.shifts[1]", "<< layer.shifts[0]"),
     ("golden/dots.py", "np.subtract(w.fan_in,", "np.subtract(w.fan_in + 1,"),
     ("golden/windows.py", "constant_values=window.pad_level", "constant_values=0"),
 ]
@@ -72,6 +103,11 @@ def designs() -> list:
         draws = (random_design(net, n) for n in range(seed, seed + 10_000_000, 1_000_003))
         design = next(x for x in draws if pipeline(net, x).interval < 20_000)
         made.append((net, design, case.frames, run(net, case.frames, trace=True)))
+    for seed in ANY_SEEDS:
+        net = random_network(seed, f"any{seed}")
+        draws = (random_design(net, n) for n in range(seed, seed + 10_000_000, 1_000_003))
+        frames = random_frames(net, seed, 4)
+        made.append((net, next(x for x in draws if pipeline(net, x).interval < 3_000), frames, run(net, frames, trace=True)))
     return made
 
 
@@ -101,7 +137,14 @@ def caught(designs: list, folder: Path, edit: tuple[str, str, str] | None) -> bo
 
 def test_the_unchanged_rtl_passes(designs: list, tmp_path: Path) -> None:
     used = {i.module for net, design, _, _ in designs for i in pipeline(net, design).instances}
-    assert used == {p.stem for p in (ROOT / "rtl").glob("*.v")} - {"bnn_popcount", "bnn_ram", "bnn_rom", "bnn_reset", "bnn_fold_address"}
+    assert used == {p.stem for p in (ROOT / "rtl").glob("*.v")} - {
+        "bnn_popcount",
+        "bnn_ram",
+        "bnn_rom",
+        "bnn_reset",
+        "bnn_fold_address",
+        "bnn_head_rom",
+    }
     assert not caught(designs, tmp_path, None)
 
 
@@ -118,8 +161,9 @@ def test_mutants_of_lowering_and_golden_are_caught(tmp_path: Path, edit: tuple[s
     assert old in file.read_text(), f"{name} does not hold {old!r}"
     file.write_text(file.read_text().replace(old, new))
     program = (
-        "import sys, numpy, pytest; sys.path[:0] = sys.argv[1:]; from unit import test_random_networks as networks, test_traps as traps; "
-        "traps.test_trap_18_constant_channels_go_and_their_constant_stays(numpy.random.default_rng(1), pytest.MonkeyPatch()); [networks.check(s) for s in range(400)]"
+        "import sys, numpy, pytest; sys.path[:0] = sys.argv[1:]; from unit import test_random_integer as integer, test_random_networks as networks, test_traps as traps, test_weights as weights; "
+        "traps.test_trap_18_constant_channels_go_and_their_constant_stays(numpy.random.default_rng(1), pytest.MonkeyPatch()); [networks.check(s) for s in range(400)]; "
+        "[integer.check(s) for s in range(60)]; weights.test_planes_give_the_values()"
     )
     paths = [str(tmp_path), str(ROOT / "tests")]
     done = subprocess.run(

@@ -18,6 +18,7 @@ CODES = (
     Encoding.bipolar(), Encoding.bipolar(), Encoding.unipolar(), Encoding.uint(2), Encoding.sint(2), Encoding.centred(2),
     Encoding.of_values((-1, 0, 1)), Encoding.of_values((0, 1, 2, 4)), Encoding.of_values((-3, -1, 2, 7)),
     Encoding(Alphabet.BIPOLAR, 0, (3, 5), ((0, 0), (1, 0), (0, 1), (1, 1))),
+    Encoding(Alphabet.UNIPOLAR, 0, (5, 2), ((0, 0), (0, 1), (1, 0), (1, 1))),
     Encoding(Alphabet.BIPOLAR, 2, (3, 4, 1), ((0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 1))),
 )  # fmt: skip
 

@@ -117,6 +117,22 @@ def test_weights(case: str, tmp_path: Path) -> None:
     assert expected in message(write(tmp_path, weights=weights))
 
 
+LEVELS = {
+    "falling": ([0.0, 2.0, 1.0], "layer 's': its thresholds fall from 2 to 1; sort them along the last axis"),
+    "falling in a channel": ([[0, 1, 1], [0, 0, 0], [3, 1, 1]], "layer 's': its thresholds of channel 2 fall from 3 to 1; sort them"),
+    "a channel too few": ([[0, 1, 1], [0, 0, 0]], "layer 's': 's.thresholds' has shape (2, 3), not (3, 3); check the layer's sizes"),
+    "one too many": ([0, 1, 2, 3], "layer 's': 's.thresholds' has shape (4,), not (3,); check the layer's sizes"),
+    "three axes": ([[[0, 1, 2]]], "layer 's': 's.thresholds' has shape (1, 1, 3), not (3,); check the layer's sizes"),
+}
+
+
+@pytest.mark.parametrize("case", LEVELS)
+def test_levels(case: str, tmp_path: Path) -> None:
+    thresholds, expected = LEVELS[case]
+    weights = tensors() | {"s.thresholds": np.array(thresholds, np.float32), "s.values": np.arange(4)}
+    assert expected in message(write(tmp_path, lambda d: d["layers"].__setitem__(2, {"type": "levels", "name": "s"}), weights))
+
+
 def test_truncated_npz(tmp_path: Path) -> None:
     path = write(tmp_path)
     whole = (tmp_path / "w.npz").read_bytes()

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import math
 import zlib
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+import bnnhw
+from bnnhw import data, frontend
+from bnnhw.golden import run
 from bnnhw.ir import methods as m
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.nn.methods.activations import HwgqActivation, half_gaussian_levels
+from bnnhw.ir.topology import Levels, Topology
+from bnnhw.lower import lower
+from bnnhw.nn.layers import LevelsLayer
+from bnnhw.nn.methods.activations import HwgqActivation, ImpqActivation, half_gaussian_levels
 from bnnhw.nn.methods.bases import fit, nearest, qem
 from bnnhw.nn.methods.build import activation_quantiser, weight_quantiser
 from bnnhw.nn.methods.common import column, half_up, portion, power_of_two, reduced_scales
 from bnnhw.nn.methods.multibit import quantise_gradient
 from bnnhw.nn.methods.norm import EPS, ShiftBatchNorm
+from bnnhw.nn.model import build, load_parameters
 from bnnhw.nn.quantiser import ActivationQuantiser, WeightQuantiser
+from bnnhw.nn.train import prepare
 
 WEIGHTS = TypeAdapter(m.WeightMethod)
 ACTIVATIONS = TypeAdapter(m.ActivationMethod)
@@ -86,8 +97,8 @@ def weights(spec: dict[str, Any], shape: tuple[int, ...] = SHAPE) -> WeightQuant
     return weight_quantiser(WEIGHTS.validate_python(spec), shape, "conv1")
 
 
-def activation(spec: dict[str, Any]) -> ActivationQuantiser:
-    return activation_quantiser(ACTIVATIONS.validate_python(spec), "act1")
+def activation(spec: dict[str, Any], channels: int = 1) -> ActivationQuantiser:
+    return activation_quantiser(ACTIVATIONS.validate_python(spec), "act1", channels)
 
 
 def real(q: WeightQuantiser, w: Tensor) -> Tensor:
@@ -618,6 +629,9 @@ def test_levels_come_back_from_the_state_dict(spec: dict[str, Any]) -> None:
         ({"method": "fixed", "integer_bits": 2, "fraction_bits": 2, "overflow": "wrap"}, "does not rise with the input"),
         ({"method": "uniform_relu", "bits": 7}, "less than or equal to 6"),
         ({"method": "log", "bits": 4}, "less than or equal to 3"),
+        ({"method": "impq", "widths": [2, 1]}, "widths must rise"),
+        ({"method": "impq", "widths": [2, 3], "budget": 2}, r"widths must divide the largest, they are \(2, 3\); choose divisors of 3"),
+        ({"method": "impq", "widths": [1, 2, 4], "budget": 4.5}, "lies outside the widths"),
         ({"method": "sign"}, "does not match any of the expected tags"),
     ],
     ids=lambda x: name(x) if isinstance(x, dict) else "",
@@ -778,6 +792,113 @@ def test_log_activations_round_in_the_logarithm() -> None:
     x = torch.tensor([-1.0, 0.02, 0.023, 0.7, 0.72, 1.5, 100])
     assert q(x).tolist() == [0, 0, 0.03125, 0.5, 1, 2, 2]
     assert q.levels().values.tolist() == [0, 1, 2, 4, 8, 16, 32, 64] and q.levels().unit == 2 / 64
+
+
+# activations: widths of channels
+
+MIXED = [{"method": "impq"}, {"method": "impq", "widths": [1, 2, 8], "budget": 2.5}, {"method": "impq", "widths": [3], "budget": 3}]
+
+
+def mixed(spec: dict[str, Any], channels: int) -> ImpqActivation:
+    """Channels of all widths in turn."""
+    q = activation(spec, channels)
+    assert isinstance(q, ImpqActivation)
+    q.bits.copy_(torch.tensor(q.spec.widths).repeat(channels)[:channels])
+    return q
+
+
+@pytest.mark.parametrize("spec", MIXED, ids=name)
+def test_channels_use_levels_of_the_widest(spec: dict[str, Any]) -> None:
+    q = mixed(spec, 5)
+    form, top = q.levels(), q.spec.widths[-1]
+    widest = activation({"method": "uint", "bits": top}).levels()
+    assert torch.equal(form.values, widest.values) and form.unit == widest.unit and form.thresholds.shape == (5, 2**top - 1)
+    assert form.thresholds.dtype == torch.float32 and (form.thresholds.diff() >= 0).all()
+    x = torch.randn(300, 5) + 0.5
+    for c, bits in enumerate(q.bits.tolist()):
+        own = activation({"method": "uint", "bits": bits})
+        assert torch.equal(form.thresholds[c].unique(), own.levels().thresholds)
+        assert torch.allclose(q(x)[:, c], own(x[:, c].contiguous()), atol=1e-6)
+
+
+@pytest.mark.parametrize("spec", MIXED, ids=name)
+def test_channels_compare_alike_in_training_and_evaluation(spec: dict[str, Any]) -> None:
+    q, x = mixed(spec, 6), torch.randn(4, 6, 5, 5)
+    layer, form = LevelsLayer(Levels(name="act1"), q), q.levels()
+    edges = form.thresholds.T.contiguous()
+    near = torch.cat([edges, torch.nextafter(edges, edges - 1), torch.nextafter(edges, edges + 1)])
+    for given in (x, x.to(memory_format=torch.channels_last), torch.randn(7, 6), near):
+        z = given.requires_grad_()
+        at = form.thresholds.reshape(1, 6, *[1] * (z.dim() - 2), -1)
+        level = (z.detach()[..., None] >= at).sum(-1)
+        seen = layer.evaluate(z.detach())
+        assert torch.equal(layer.train()(z), form.unit * form.values[level]) and torch.equal(seen.values, form.values[level].float())
+        assert torch.equal(seen.real(), q.eval()(z)) and q(z).stride() == z.stride()
+    assert torch.equal(q(x.flatten(1)), q(x).flatten(1))
+
+
+def test_channels_pass_gradients_and_feel_them() -> None:
+    q, x, g = mixed({"method": "impq"}, 6), torch.randn(4, 6, 3, 3, requires_grad=True), torch.randn(4, 6, 3, 3)
+    q.eval()(x).backward(g)
+    assert not q.sensitivity.any()
+    x.grad = None
+    y = q.train()(x)
+    y.backward(g)
+    assert torch.equal(x.grad, g * ((x >= 0) & (x <= 1)))
+    steps = (2**q.bits - 1).reshape(1, -1, 1, 1)
+    once = ((y - x.clamp(0, 1)) * steps * g).detach().square().mean((0, 2, 3))
+    assert torch.allclose(q.sensitivity, once) and (once > 0).all()
+    q(x.detach().requires_grad_()).backward(g)
+    assert torch.allclose(q.sensitivity, 2 * once)
+
+
+@pytest.mark.parametrize(("widths", "budget"), [((1, 2, 4), 2.0), ((1, 2, 4), 1.0), ((2, 8), 3.3), ((1, 2, 4), 4.0)])
+def test_channels_keep_their_budget_and_spend_it_where_the_loss_feels_it(widths: tuple[int, ...], budget: float) -> None:
+    q, x = activation({"method": "impq", "widths": widths, "budget": budget, "steps": 2}, 20), torch.rand(200, 20, requires_grad=True)
+    assert isinstance(q, ImpqActivation)
+    (q(x) * torch.arange(20)).sum().backward()
+    q.before_epoch(0, 3)
+    assert (q.bits == widths[-1]).all()
+    q.before_epoch(1, 3)
+    half = q.bits.clone()
+    q.before_epoch(2, 3)
+    assert (q.bits <= half).all() and float(q.bits.float().mean()) <= budget and set(q.bits.tolist()) <= set(widths)
+    assert (q.bits.diff() >= 0).all() and (budget in (1, 4) or q.bits[-1] > q.bits[0])
+    other = activation({"method": "impq", "widths": widths, "budget": budget}, 20)
+    other.load_state_dict(q.state_dict())
+    assert torch.equal(other.levels().thresholds, q.levels().thresholds)
+
+
+def test_channels_refuse_gradients_that_they_cannot_weigh() -> None:
+    q, x = activation({"method": "impq"}, 4), torch.rand(9, 4, requires_grad=True)
+    q(x).backward(torch.full((9, 4), math.inf))
+    with pytest.raises(BnnhwError, match=r"^layer 'act1': a gradient was NaN or infinite, no width follows from it; lower the learning rate$"):
+        q.before_epoch(1, 2)
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_networks_of_mixed_widths_are_lowered_exactly(kind: str, tmp_path: Path) -> None:
+    first = {"type": "dense", "out": 12} if kind == "dense" else {"type": "conv", "out": 12, "kernel": 3, "pad": 1, "stride": 2}
+    layers = [first, {"type": "batchnorm", "eps": 1e-5}, {"type": "levels", "name": "a1"}, {**first, "out": 10}]
+    layers += [{"type": "batchnorm", "eps": 1e-5}, {"type": "levels", "name": "a2"}, {"type": "dense", "out": 10}]
+    described = {
+        "bnnhw": 1, "name": "mixed", "input": {"shape": [1, 8, 8], "type": "uint8", "preprocess": "2p-255"}, "layers": layers,
+        "quantisers": {"weights": {"method": "impq"}, "activations": {"method": "impq"}},
+        "train": {"data": "digits", "epochs": 2, "batch": 50, "lr": 0.01},
+    }  # fmt: skip
+    (tmp_path / "net.yaml").write_text(yaml.safe_dump(described))
+    bnnhw.train(tmp_path / "net.yaml", tmp_path, quiet=True)
+    stored, images = np.load(tmp_path / "weights.npz"), data.load_split("digits", "test").x
+    assert stored["a1.thresholds"].shape == (12, 15) and stored["a2.thresholds"].shape == (10, 15)
+    steps = [len(np.unique(row)) for row in stored["a1.thresholds"]]
+    assert set(steps) <= {1, 3, 15} and len(set(steps)) > 1
+    net = Topology.model_validate(yaml.safe_load((tmp_path / "trained.yaml").read_text()))
+    model = build(net).eval()
+    load_parameters(model, tmp_path)
+    with torch.no_grad():
+        sums = model(prepare(net.input, images)).flatten(1).numpy()
+    golden = run(lower(frontend.load(tmp_path / "network.yaml")).network, images)
+    assert (golden.outputs.reshape(sums.shape) == sums).all() and len(np.unique(sums)) > 10
 
 
 # what they share

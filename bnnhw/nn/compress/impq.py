@@ -45,8 +45,7 @@ class ImpqWeights(WeightQuantiser):
             self.observe_gradient(w.grad)
 
     def before_epoch(self, w: nn.Parameter, epoch: int, epochs: int) -> None:
-        part = stage(epoch, epochs, self.spec.steps) / self.spec.steps
-        self.allot(w.detach(), self.spec.widths[-1] + (self.spec.budget - self.spec.widths[-1]) * part)
+        self.allot(w.detach(), budget_of(self.spec, epoch, epochs))
 
     def observe_gradient(self, grad: Tensor) -> None:
         """Count the gradient [O, ...] of one step in."""
@@ -54,16 +53,8 @@ class ImpqWeights(WeightQuantiser):
 
     def allot(self, w: Tensor, budget: float) -> None:
         """Narrow outputs until their mean width is at most `budget`, the smallest rise of sensitivity * squared error a bit first."""
-        widths = self.spec.widths
-        if not widths[0] <= budget:
-            raise BnnhwError(f"layer {self.layer!r}: a budget of {budget:g} bits is below the narrowest width {widths[0]}; raise it")
-        felt = self.sensitivity if self.sensitivity.any() else torch.ones_like(self.sensitivity)
-        if not torch.isfinite(felt).all():
-            raise BnnhwError(f"layer {self.layer!r}: a gradient was NaN or infinite, no width follows from it; lower the learning rate")
-        cost = torch.stack([felt * _error(w, torch.full_like(self.bits, b)) for b in widths], 1)
-        chosen = np.searchsorted(widths, self.bits.cpu().numpy())
-        narrowed = reduce_bits(cost.cpu().double().numpy(), np.ones(len(w), np.int64), widths, budget * len(w), chosen)
-        self.bits.copy_(torch.tensor(widths)[torch.from_numpy(narrowed)])
+        error = torch.stack([_error(w, torch.full_like(self.bits, b)) for b in self.spec.widths], 1)
+        self.bits.copy_(narrowed(self.bits, self.sensitivity, error, self.spec.widths, budget, self.layer))
 
     def _planes(self, values: Tensor) -> Planes:
         """Bipolar planes of scale 1, 2, 4, ..; scale and mask are 0 where the output is narrower."""
@@ -73,6 +64,24 @@ class ImpqWeights(WeightQuantiser):
         bits = level >> plane.reshape(-1, *[1] * values.dim()) & 1
         mask = None if used.all() else used.reshape(*used.shape, *[1] * (values.dim() - 1)).expand_as(bits)
         return Planes(True, bits.bool(), used * 2 ** plane[:, None], mask)
+
+
+def budget_of(spec: c.Impq, epoch: int, epochs: int) -> float:
+    """Mean width of this epoch: from the widest to the budget in `steps`."""
+    part = stage(epoch, epochs, spec.steps) / spec.steps
+    return spec.widths[-1] + (spec.budget - spec.widths[-1]) * part
+
+
+def narrowed(bits: Tensor, felt: Tensor, error: Tensor, widths: tuple[int, ...], budget: float, layer: str) -> Tensor:
+    """Widths [O], from `bits` downward until their mean is at most `budget`, where felt [O] * error [O, B] rises least a bit."""
+    if not widths[0] <= budget:
+        raise BnnhwError(f"layer {layer!r}: a budget of {budget:g} bits is below the narrowest width {widths[0]}; raise it")
+    if not torch.isfinite(felt).all():
+        raise BnnhwError(f"layer {layer!r}: a gradient was NaN or infinite, no width follows from it; lower the learning rate")
+    cost = (felt if felt.any() else torch.ones_like(felt))[:, None] * error
+    chosen = np.searchsorted(widths, bits.cpu().numpy())
+    chosen = reduce_bits(cost.cpu().double().numpy(), np.ones(len(bits), np.int64), widths, budget * len(bits), chosen)
+    return torch.tensor(widths)[torch.from_numpy(chosen)]
 
 
 def _rounded(w: Tensor, bits: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bnnhw.ir import methods as m
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.nn.compress.impq import budget_of, narrowed
 from bnnhw.nn.methods.bases import QUARTILE, codes_of
 from bnnhw.nn.methods.common import TINY, reduced_scales, sign_of, straight
 from bnnhw.nn.quantiser import ActivationQuantiser, Levels, Planes
@@ -23,11 +24,19 @@ LEAST = 1e-3
 
 
 def level_of(x: Tensor, thresholds: Tensor) -> Tensor:
-    """int64, shape and memory layout of `x`: the thresholds that each number reaches."""
+    """int64, shape and memory layout of `x`: the thresholds, [L-1] or [C, L-1], that each number reaches."""
     x, thresholds = x.float(), thresholds.to(x.device)
+    if thresholds.dim() == 2:
+        level = torch.searchsorted(thresholds, _by_channel(x, len(thresholds)), right=True)
+        return torch.empty_like(x, dtype=torch.long).copy_(level.unflatten(1, (len(x), -1)).movedim(1, 0).reshape(x.shape))
     if x.dim() == 1 or x.is_contiguous():
         return torch.bucketize(x, thresholds, right=True)
     return torch.bucketize(x.movedim(1, -1).contiguous(), thresholds, right=True).movedim(-1, 1)
+
+
+def _by_channel(x: Tensor, channels: int) -> Tensor:
+    """[C, ...] the numbers of each channel of `x` [N, C], [N, C, H, W] or, flattened, [N, C * H * W]."""
+    return x.reshape(len(x), channels, -1).movedim(1, 0).flatten(1).contiguous()
 
 
 def _levels(thresholds: Tensor | Iterable[float], values: Tensor | Iterable[int], unit: float | Tensor, planes: Planes | None = None) -> Levels:
@@ -279,3 +288,57 @@ class LogActivation(LevelActivation[m.LogActivationSpec]):
 
     def surrogate(self, x: Tensor, levels: Levels) -> Tensor:
         return self.clipped(x, levels)
+
+
+class _Felt(torch.autograd.Function):
+    """The identity; on the way back the mean of (gradient * error)**2 of every channel is added to `total` [C]."""
+
+    @staticmethod
+    def forward(ctx, y: Tensor, error: Tensor, total: Tensor) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(error)
+        ctx.total = total
+        return y.view_as(y)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # type: ignore[override]
+        (error,) = ctx.saved_tensors
+        ctx.total.add_((_by_channel(grad.float(), len(error)) * error).square().mean(1))
+        return grad, None, None
+
+
+class ImpqActivation(LevelActivation[m.ImpqActivationSpec]):
+    """Channel c rounds clip(x, 0, 1) to 2**bits[c] - 1 steps, half up, in the levels of the widest: of them it skips those it lacks.
+
+    All start with the widest; in `steps` over the epochs the least sensitive are narrowed until the budget is met.
+    """
+
+    bits: Tensor
+    """int64 [C]"""
+    sensitivity: Tensor
+    """float32 [C]: sum over the training steps of the mean of gradient**2 * error**2, the error in steps of the channel's own."""
+
+    def __init__(self, spec: m.ImpqActivationSpec, layer: str, channels: int) -> None:
+        super().__init__(spec, layer)
+        self.register_buffer("bits", torch.full((channels,), spec.widths[-1]))
+        self.register_buffer("sensitivity", torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        if not (self.training and y.requires_grad):
+            return y
+        with torch.no_grad():
+            error = _by_channel((y - x.clamp(0, 1)).float(), len(self.bits)) * (2**self.bits - 1)[:, None]
+        return _Felt.apply(y, error, self.sensitivity)
+
+    def levels(self) -> Levels:
+        n, steps = 2 ** self.spec.widths[-1] - 1, (2**self.bits - 1)[:, None]
+        own = torch.arange(n, device=steps.device) // (n // steps)
+        return _levels((own.double() + 0.5) / steps, range(n + 1), 1 / n)
+
+    def surrogate(self, x: Tensor, levels: Levels) -> Tensor:
+        return x.clamp(0, 1)
+
+    def before_epoch(self, epoch: int, epochs: int) -> None:
+        widths = self.spec.widths
+        error = (2.0 ** torch.tensor(widths, device=self.bits.device) - 1) ** -2
+        self.bits.copy_(narrowed(self.bits, self.sensitivity, error, widths, budget_of(self.spec, epoch, epochs), self.layer))

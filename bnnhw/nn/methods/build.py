@@ -49,8 +49,8 @@ def weight_quantiser(spec: m.WeightMethod, shape: tuple[int, ...], layer: str) -
             return multibit.LogWeights(spec, shape, layer)
 
 
-def activation_quantiser(spec: m.ActivationMethod, layer: str) -> ActivationQuantiser:
-    """The quantiser of `spec`; `layer` names it in errors."""
+def activation_quantiser(spec: m.ActivationMethod, layer: str, channels: int) -> ActivationQuantiser:
+    """The quantiser of `spec` for inputs of `channels` channels; `layer` names it in errors."""
     match spec:
         case m.RealActivationSpec():
             return plain.RealActivation(spec, layer)
@@ -74,3 +74,5 @@ def activation_quantiser(spec: m.ActivationMethod, layer: str) -> ActivationQuan
             return a.UniformActivation(spec, layer)
         case m.LogActivationSpec():
             return a.LogActivation(spec, layer)
+        case m.ImpqActivationSpec():
+            return a.ImpqActivation(spec, layer, channels)

@@ -1,0 +1,120 @@
+"""Branches that meet: the computed queues neither stop a stream nor cost a cycle, and smaller ones do stop it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bnnhw.golden import run
+from bnnhw.ir import integer as i
+from bnnhw.ir.design import Design
+from bnnhw.ir.encoding import Encoding, Integers
+from bnnhw.ir.pipeline import pipeline
+from bnnhw.ir.weights import Weights
+from bnnhw.ir.window import Window
+from bnnhw.schedule import fold_for_interval
+from bnnhw.verify.rtl import Simulation
+
+SHAPE = (4, 7, 6)
+FRAMES = 5
+
+
+def conv(name: str, source: str, x: Encoding | Integers, rng: np.random.Generator, head: i.Head, kernel: int = 3) -> i.MatVec:
+    margin = kernel // 2
+    window = Window(SHAPE, (kernel, kernel), pad=(margin,) * 4)
+    return i.MatVec(name, x, window, Weights.binary(rng.choice([-1, 1], (SHAPE[0], window.fan_in))), head, None, (source,))
+
+
+def sums(fixed: i.Fixed | None = None) -> i.Sums:
+    return i.Sums(np.ones(SHAPE[0], np.int64), np.zeros((1, SHAPE[0]), np.int64), 0, fixed)
+
+
+def signs() -> i.Thresholds:
+    return i.Thresholds(np.zeros((1, SHAPE[0], 1), np.int64), Encoding.bipolar())
+
+
+def last(name: str, x: Integers) -> i.MatVec:
+    window = Window.dense(SHAPE)
+    return i.MatVec(
+        "fc",
+        x,
+        window,
+        Weights.binary(np.ones((3, window.fan_in), np.int64)),
+        i.Sums(np.ones(3, np.int64), np.zeros((1, 3), np.int64)),
+        None,
+        (name,),
+    )
+
+
+def residual(rng: np.random.Generator) -> i.Network:
+    """Two blocks of two 3x3 convolutions beside a plain shortcut, as in Bi-Real networks."""
+    narrow = i.Fixed(2, -32, 31)
+    first = conv("c0", i.PORT, Encoding.bipolar(), rng, sums(narrow))
+    layers: list[i.Layer] = [first]
+    at, x = "c0", first.out
+    assert isinstance(x, Integers)
+    for n in (1, 2):
+        quantised = i.Requantise(f"s{n}", x, SHAPE, i.Thresholds(np.zeros((1, SHAPE[0], 1), np.int64), Encoding.bipolar()), (at,))
+        inner = conv(f"a{n}", f"s{n}", Encoding.bipolar(), rng, signs())
+        outer = conv(f"b{n}", f"a{n}", Encoding.bipolar(), rng, sums(narrow))
+        assert isinstance(outer.out, Integers)
+        joined = i.Add(f"r{n}", (x, outer.out), SHAPE, (0, 0), (at, f"b{n}"))
+        layers += [quantised, inner, outer, joined]
+        at, x = f"r{n}", joined.out
+    return i.Network("residual", i.InputPort(SHAPE, "bipolar"), Encoding.bipolar(), (*layers, last(at, x)))
+
+
+def rescaled(rng: np.random.Generator) -> i.Network:
+    """A scale per channel that needs the whole frame, times the frame."""
+    first = conv("c0", i.PORT, Encoding.bipolar(), rng, sums(i.Fixed(2, -16, 15)), 1)
+    assert isinstance(first.out, Integers)
+    pooled = i.SumPool("mean", first.out, Window(SHAPE, SHAPE[1:], groups=SHAPE[0]), ("c0",))
+    narrowed = i.Requantise("gate", pooled.out, (SHAPE[0], 1, 1), sums(i.Fixed(4, 0, 15)), ("mean",))
+    assert isinstance(narrowed.out, Integers)
+    product = i.Multiply("scaled", (first.out, narrowed.out), SHAPE, (SHAPE[0], 1, 1), ("c0", "gate"))
+    layers = (first, pooled, narrowed, product, last("scaled", product.out))
+    return i.Network("rescaled", i.InputPort(SHAPE, "bipolar"), Encoding.bipolar(), layers)
+
+
+def parallel(rng: np.random.Generator) -> i.Network:
+    """A 5x5 and a 1x1 convolution side by side, concatenated."""
+    wide, thin = (conv(name, i.PORT, Encoding.bipolar(), rng, signs(), k) for name, k in (("wide", 5), ("thin", 1)))
+    both = i.Concat("both", (Encoding.bipolar(), Encoding.bipolar()), (SHAPE, SHAPE), ("thin", "wide"))
+    window = Window.dense(both.out_shape)
+    fc = i.MatVec(
+        "fc",
+        Encoding.bipolar(),
+        window,
+        Weights.binary(np.ones((3, window.fan_in), np.int64)),
+        i.Sums(np.ones(3, np.int64), np.zeros((1, 3), np.int64)),
+        None,
+        ("both",),
+    )
+    return i.Network("parallel", i.InputPort(SHAPE, "bipolar"), Encoding.bipolar(), (wide, thin, both, fc))
+
+
+MAKERS = (residual, rescaled, parallel)
+
+
+@pytest.fixture
+def designs(rng: np.random.Generator) -> list[tuple[i.Network, Design]]:
+    return [(net, fold_for_interval(net, 5000, 100.0)) for net in (make(rng) for make in MAKERS)]
+
+
+@pytest.mark.parametrize("stalls", ["none", "random", "source", "sink"])
+def test_joined_streams_run_at_the_predicted_interval(designs: list, stalls: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    frames = [rng.choice([-1, 1], (FRAMES, *SHAPE)).astype(np.int8) for _ in designs]
+    for (net, design), x, seen in zip(designs, frames, Simulation(designs, tmp_path, optimise=0).run(frames, stalls=stalls), strict=True):
+        assert (seen.outputs == run(net, x).outputs).all(), net.name
+        if stalls == "none":
+            assert set(seen.intervals[2:]) == {pipeline(net, design).interval}, net.name
+
+
+def test_queues_of_two_words_stop_the_streams(designs: list, tmp_path: Path, rng: np.random.Generator) -> None:
+    short = [(net, replace(d, layers=tuple(replace(f, queue_words=(2,) * len(f.queue_words)) for f in d.layers))) for net, d in designs]
+    frames = [rng.choice([-1, 1], (FRAMES, *SHAPE)).astype(np.int8) for _ in short]
+    for (net, _), seen in zip(short, Simulation(short, tmp_path, optimise=0).run(frames), strict=True):
+        assert len(seen.frame_ends) < FRAMES, f"{net.name}: the test proves nothing"
