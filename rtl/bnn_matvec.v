@@ -1,19 +1,21 @@
 // Folded matrix-vector unit of bit planes: PE rows (outputs, or planes of them) at a time, SIMD inputs a beat.
-// sum[pe] = sum over N_BEATS beats and planes q of COEFFS[q] * popcount(gate(weight[pe], x[q]))
+// sum[pe] = sum over N_BEATS inputs, each in N_TURNS beats, and planes q of COEFFS[turn][q] * popcount(gate(weight[pe], x[q]))
 // One beat a cycle in; the sums follow three cycles after a vector's last beat. Weight words run
 // through the ROM in order: row fold, then beat; lane 0 of PE 0 in the low bit, masks above a PE's signs.
 `default_nettype none
 module bnn_matvec #(
     parameter PE = 1,  // rows computed together
     parameter SIMD = 2,  // inputs of a beat
-    parameter PLANES = 1,  // planes of an input
+    parameter PLANES = 1,  // planes of a beat
+    parameter N_TURNS = 1,  // beats in which the planes of the same inputs come
     parameter GATE = 0,  // 0: weight xnor x; 1: weight and x; 2: mask and (weight xnor x)
-    parameter N_BEATS = 1,  // beats of a vector
+    parameter N_BEATS = 1,  // beats of a vector in each turn
     parameter N_WORDS = 1,  // weight words: row folds times N_BEATS
     parameter COUNT_W = 2,  // bits of a popcount up to SIMD
     parameter SUM_W = 4,  // bits of a signed sum, more than COUNT_W; sums wrap on the way, not at the end
-    parameter [PLANES*SUM_W-1:0] COEFFS = 1,  // signed coefficient of each plane
+    parameter [N_TURNS*PLANES*SUM_W-1:0] COEFFS = 1,  // signed coefficient of each plane in each turn
     parameter BEAT_W = 1,  // bits of an index of beats
+    parameter TURN_W = 1,  // bits of an index of turns
     parameter ADDR_W = 1,  // bits of an index of weight words
     parameter FILE = ""  // weights
 ) (
@@ -38,13 +40,40 @@ module bnn_matvec #(
   assign s_ready = advance;
   assign m_valid = valid3_q;
 
+  // Turns of a beat: the weight word stays, the coefficients change.
+  wire first_turn, last_turn;
+  wire [PLANES*SUM_W-1:0] coeffs;
+  generate
+    if (N_TURNS == 1) begin : g_one_turn
+      assign first_turn = 1'b1;
+      assign last_turn = 1'b1;
+      assign coeffs = COEFFS;
+    end else begin : g_turns
+      localparam [TURN_W-1:0] LAST_TURN = N_TURNS[TURN_W-1:0] - 1'b1;
+      reg [TURN_W-1:0] turn_q, turn1_q, turn2_q;
+      assign first_turn = turn_q == 0;
+      assign last_turn = turn_q == LAST_TURN;
+      assign coeffs = COEFFS[turn2_q*PLANES*SUM_W+:PLANES*SUM_W];
+      always @(posedge clk) begin
+        if (take) begin
+          turn_q <= last_turn ? {TURN_W{1'b0}} : turn_q + 1'b1;
+          turn1_q <= turn_q;
+        end
+        if (advance) turn2_q <= turn1_q;
+        if (rst) turn_q <= 0;
+      end
+    end
+  endgenerate
+
   always @(posedge clk) begin
     if (take) begin
       x_q <= s_data;
-      first1_q <= beat_q == 0;
-      last1_q <= beat_q == LAST_BEAT;
-      beat_q <= beat_q == LAST_BEAT ? {BEAT_W{1'b0}} : beat_q + 1'b1;
-      addr_q <= addr_q == LAST_WORD ? {ADDR_W{1'b0}} : addr_q + 1'b1;
+      first1_q <= beat_q == 0 && first_turn;
+      last1_q <= beat_q == LAST_BEAT && last_turn;
+      if (last_turn) begin
+        beat_q <= beat_q == LAST_BEAT ? {BEAT_W{1'b0}} : beat_q + 1'b1;
+        addr_q <= addr_q == LAST_WORD ? {ADDR_W{1'b0}} : addr_q + 1'b1;
+      end
     end
     if (advance) begin
       valid1_q <= s_valid;
@@ -102,8 +131,8 @@ module bnn_matvec #(
             .count(count)
         );
         always @(posedge clk) if (advance) count_q <= count;
-        localparam [SUM_W-1:0] COEFF = COEFFS[q*SUM_W+:SUM_W];
-        assign partial[q+1] = partial[q] + COEFF * {{SUM_W - COUNT_W{1'b0}}, count_q};
+        wire [SUM_W-1:0] coeff = coeffs[q*SUM_W+:SUM_W];
+        assign partial[q+1] = partial[q] + coeff * {{SUM_W - COUNT_W{1'b0}}, count_q};
       end
       reg [SUM_W-1:0] sum_q;
       always @(posedge clk) begin

@@ -14,9 +14,10 @@ from sim.streams import Traffic, check_stalls, stream_tests
 
 
 def corner(
-    name: str, pe: int, simd: int, *, beats: int, folds: int, coeffs: tuple[int, ...] = (1,), gate: Gate = Gate.XNOR, sum_w: int = 0
-) -> Corner:
-    """A corner whose sum bits, unless given, just hold every sum and the threshold that none reaches.
+    name: str, pe: int, simd: int, *, beats: int, folds: int, coeffs: tuple[int, ...] = (1,), gate: Gate = Gate.XNOR, sum_w: int = 0,
+    turns: int = 1,
+) -> Corner:  # fmt: skip
+    """A corner, of `coeffs` in so many turns, whose sum bits, unless given, just hold every sum and the threshold that none reaches.
 
     The first row of the first fold lets every lane count, so that sums reach both ends.
     """
@@ -27,7 +28,7 @@ def corner(
     counting = {Gate.XNOR: 0, Gate.AND: lanes, Gate.MASKED: lanes << simd}[gate]
     memory = words(name, folds * beats, pe * simd * (2 if gate is Gate.MASKED else 1))
     return Corner({
-        "PE": pe, "SIMD": simd, "PLANES": len(coeffs), "GATE": int(gate), "N_BEATS": beats, "N_WORDS": folds * beats, "COUNT_W": count_w,
+        "PE": pe, "SIMD": simd, "PLANES": len(coeffs) // turns, "N_TURNS": turns, "TURN_W": index_bits(turns), "GATE": int(gate), "N_BEATS": beats, "N_WORDS": folds * beats, "COUNT_W": count_w,
         "SUM_W": sum_w, "COEFFS": pack(coeffs, sum_w), "BEAT_W": index_bits(beats), "ADDR_W": index_bits(folds * beats),
     }, [word | counting if i < beats else word for i, word in enumerate(memory)])  # fmt: skip
 
@@ -57,6 +58,9 @@ CORNERS = {
     "masked_15_8": corner("masked_15_8", 1, 15, beats=8, folds=4, gate=Gate.MASKED),
     "masked_33": corner("masked_33", 3, 33, beats=1, folds=3, coeffs=INT8, gate=Gate.MASKED),
     "masked_128": corner("masked_128", 2, 128, beats=2, folds=2, gate=Gate.MASKED),
+    "turns_2": corner("turns_2", 2, 3, beats=2, folds=2, coeffs=(1, -2), turns=2),
+    "turns_8": corner("turns_8", 3, 9, beats=3, folds=2, coeffs=INT8, gate=Gate.AND, turns=8),
+    "turns_3_of_2": corner("turns_3_of_2", 1, 17, beats=1, folds=5, coeffs=(3, -5, 7, 1, 2, 0), gate=Gate.MASKED, turns=3),
     "wraps": corner("wraps", 2, 7, beats=5, folds=2, coeffs=(13, -11, 7), sum_w=5),
 }
 """In `wraps` the sums need more bits than there are; those that come out are right below that."""
@@ -77,9 +81,15 @@ def rows(name: str, word: int) -> list[int]:
 
 
 def coefficients(name: str) -> list[int]:
-    """The planes' coefficients."""
+    """The coefficients of all planes, turn by turn."""
     c = CORNERS[name]
-    return [signed(x, c["SUM_W"]) for x in unpack(c["COEFFS"], c["PLANES"], c["SUM_W"])]
+    return [signed(x, c["SUM_W"]) for x in unpack(c["COEFFS"], c["N_TURNS"] * c["PLANES"], c["SUM_W"])]
+
+
+def turned(name: str, x: int) -> list[int]:
+    """The beats in which the planes of an input come."""
+    c = CORNERS[name]
+    return unpack(x, c["N_TURNS"], c["PLANES"] * c["SIMD"])
 
 
 def terms(name: str, word: int, planes: list[int]) -> list[int]:
@@ -92,15 +102,15 @@ def terms(name: str, word: int, planes: list[int]) -> list[int]:
 def traffic(name: str, rng: random.Random) -> Traffic:
     """Vectors through all row folds, some of them all zeros or all ones."""
     c = CORNERS[name]
-    simd, planes, beats = c["SIMD"], c["PLANES"], c["N_BEATS"]
+    simd, planes, beats = c["SIMD"], c["N_TURNS"] * c["PLANES"], c["N_BEATS"]
     bits = planes * simd
     sent, expected = [], []
     for vector in range(3 * (c["N_WORDS"] // beats) + 2):
         xs = [rng.choice((rng.getrandbits(bits), rng.getrandbits(bits), 0, (1 << bits) - 1)) for _ in range(beats)]
         sums = [terms(name, c.memory[(vector * beats + beat) % c["N_WORDS"]], unpack(x, planes, simd)) for beat, x in enumerate(xs)]
-        sent += xs
+        sent += [beat for x in xs for beat in turned(name, x)]
         expected.append(pack([sum(row) for row in zip(*sums, strict=True)], c["SUM_W"]))
-    return Traffic({"s": sent}, {"m": expected}, (1, beats))
+    return Traffic({"s": sent}, {"m": expected}, (1, beats * c["N_TURNS"]))
 
 
 carries, restarts = stream_tests(CORNERS, traffic)
@@ -123,7 +133,7 @@ async def reaches_both_ends_of_its_range(dut: Any) -> None:
                 weight = rows(name, word)[0] & lanes
                 planes = [weight if (k > 0) == most else weight ^ lanes for k in coeffs]
                 sums = [a + b for a, b in zip(sums, terms(name, word, planes), strict=True)]
-                sent.append(pack(planes, simd))
+                sent += turned(name, pack(planes, simd))
             bound = sum(k for k in coeffs if (k > 0) == most) * simd * beats
             assert vector % folds or sums[0] == bound, f"{name}: the model misses the bound"
             expected.append(pack(sums, c["SUM_W"]))

@@ -21,6 +21,8 @@ class Folding:
     """Inputs that each of them takes a cycle."""
     planes: int = 1
     """Weight planes of an output computed together."""
+    input_planes: int = 0
+    """Input planes taken together; 0 for all."""
     lanes: int = 0
     """Channels in a word of the sliding window's buffer, or elements a cycle: a divisor of the channels; 0 where neither is."""
     buffer_words: int = 0
@@ -70,6 +72,11 @@ def plane_folds(layer: MatVec, folding: Folding) -> int:
     return ceil(layer.weights.planes / folding.planes)
 
 
+def input_turns(layer: MatVec, folding: Folding) -> int:
+    """Turns in which an input's planes are taken."""
+    return ceil(layer.x.planes / (folding.input_planes or layer.x.planes))
+
+
 def segments(layer: MatVec) -> int:
     """Partial sums of one output, 1 where they are not narrowed."""
     return 1 if layer.partial is None else layer.window.fan_in // layer.partial.taps
@@ -82,7 +89,7 @@ def segment_folds(layer: MatVec, folding: Folding) -> int:
 
 def input_folds(layer: MatVec, folding: Folding) -> int:
     """Beats of one output's inputs."""
-    return segments(layer) * segment_folds(layer, folding)
+    return segments(layer) * segment_folds(layer, folding) * input_turns(layer, folding)
 
 
 def compute_beats(layer: MatVec | Gather, folding: Folding) -> int:
@@ -176,6 +183,7 @@ def _check_folding(layer: Layer, f: Folding) -> None:
     if isinstance(layer, MatVec):
         limits.append(("simd", f.simd, 1, 2 * layer.window.fan_in // segments(layer)))
         limits.append(("planes", f.planes, 1, layer.weights.planes))
+        limits.append(("input_planes", f.input_planes, 0, layer.x.planes))
     limits += [("queues", words, 2, 1 << 20) for words in f.queue_words]
     for what, value, least, most in limits:
         if not least <= value <= most:

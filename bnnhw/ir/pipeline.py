@@ -307,6 +307,14 @@ class _Builder:
         }  # fmt: skip
         return self.add("bnn_replay", f"{layer}_replay", layer, parameters, (end,), replace(s, elements=s.elements * passes), beats)
 
+    def turns(self, layer: str, end: Wire, planes: int, turns: int, beats: int) -> Wire:
+        """The planes of each beat, `planes` at a time."""
+        s = end.stream
+        parameters: dict[str, int | str] = {
+            "LANES": s.lanes, "S_PLANES": s.planes, "M_PLANES": planes, "N_TURNS": turns, "TURN_W": index_bits(turns),
+        }  # fmt: skip
+        return self.add("bnn_turns", f"{layer}_turns", layer, parameters, (end,), replace(s, planes=planes), beats)
+
     def matvec(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
         w, form, name = layer.window, popcount_form(layer), layer.name
         if isinstance(layer.x, Integers):
@@ -316,21 +324,24 @@ class _Builder:
         segments = d.segments(layer)
         end = self.adapt(name, f"{name}_simd", end, w.fan_in // segments, f.simd)
         rows, turns, beats = d.row_folds(layer, f), d.plane_folds(layer, f), d.segment_folds(layer, f)
-        work = d.compute_beats(layer, f)
+        work, input_turns = d.compute_beats(layer, f), d.input_turns(layer, f)
         if rows * turns > 1:
-            end = self.replay(name, end, segments * beats, rows * turns, work)
+            end = self.replay(name, end, segments * beats, rows * turns, work // input_turns)
+        if input_turns > 1:
+            end = self.turns(name, end, f.input_planes, input_turns, work)
         x = end.stream
         pe, count_bits = f.pe * f.planes, f.simd.bit_length()
         # Sums wrap on the way, so every step of theirs has the bits of the widest.
         sum_bits = max(form.sum_bits, form.scale_bits, _segment_bits(layer), count_bits + 1)
         words = w.groups * rows * turns * segments * beats
+        coeffs = [*form.coeffs, *[0] * (input_turns * x.planes - len(form.coeffs))]
         parameters: dict[str, int | str] = {
-            "PE": pe, "SIMD": f.simd, "PLANES": x.planes, "GATE": int(gate(layer)), "N_BEATS": beats, "N_WORDS": words,
-            "COUNT_W": count_bits, "SUM_W": sum_bits, "COEFFS": _table(list(form.coeffs), sum_bits),
+            "PE": pe, "SIMD": f.simd, "PLANES": x.planes, "N_TURNS": input_turns, "GATE": int(gate(layer)), "N_BEATS": beats, "N_WORDS": words,
+            "COUNT_W": count_bits, "SUM_W": sum_bits, "COEFFS": _table(coeffs, sum_bits), "TURN_W": index_bits(input_turns),
             "BEAT_W": index_bits(beats), "ADDR_W": index_bits(words),
         }  # fmt: skip
         outputs = layer.weights.outputs
-        m = Stream(work // beats * pe, pe, pe, 1, sum_bits)
+        m = Stream(work // (beats * input_turns) * pe, pe, pe, 1, sum_bits)
         end = self.add("bnn_matvec", f"{name}_matvec", name, parameters, (end,), m, work, memory="weights")
         per_group = outputs // w.groups
         sums = Stream(outputs * w.out_pixels, per_group, f.pe, 1, sum_bits)

@@ -19,6 +19,7 @@ from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.ir.window import Window
 from bnnhw.lower.blocks import Block
 from bnnhw.lower.source import Source
+from bnnhw.lower.weights import bits_of, whole
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -185,7 +186,8 @@ def _response(
     if block.scale is not None:
         factor = vector("alpha", block.scale).astype(kind)
         if not (factor > 0).all():
-            raise BnnhwError(f"layer {block.scale.name!r}: a scale of {factor.min()} cannot be; every channel's must be positive")
+            least = int(factor.argmin())
+            raise BnnhwError(f"layer {block.scale.name!r}: channel {least} has the scale {factor[least]:g}, scales are positive; retrain or mend the file")
     a, b = np.ones(o, kind), np.zeros(o, kind)
     if block.norm is not None:
         a, b = _normalisation(vector, block.norm, kind)
@@ -224,24 +226,28 @@ def _levels(trained: TrainedNetwork, layer: Levels, channels: int) -> tuple[NDAr
     name, limits = layer.tensor_name("values"), layer.tensor_name("thresholds")
     count = len(np.atleast_1d(trained.tensors.get(name, np.zeros(1))))
     values = trained.tensor(layer.name, name, ((count,),))
-    if not 2 <= count <= MAX_LEVELS or (np.diff(values) <= 0).any() or (values != np.rint(values)).any():
-        raise BnnhwError(f"layer {layer.name!r}: {count} levels cannot be; give 2 to {MAX_LEVELS} rising integers and one rising threshold fewer")
+    values = whole(values, layer, name)
+    if not 2 <= count <= MAX_LEVELS:
+        raise BnnhwError(f"layer {layer.name!r}: {count} levels cannot be; give 2 to {MAX_LEVELS} values and one threshold fewer")
+    for k in np.flatnonzero(np.diff(values) <= 0)[:1]:
+        raise BnnhwError(f"layer {layer.name!r}: its values must rise strictly, {values[k + 1]} follows {values[k]}; sort them and drop equal ones")
     own = np.ndim(trained.tensors.get(limits, 0)) == 2
     thresholds = trained.tensor(layer.name, limits, ((channels, count - 1) if own else (count - 1,),))
     rows = np.atleast_2d(thresholds)
     for o, k in np.argwhere(rows[:, 1:] < rows[:, :-1])[:1]:
         whose = f" of channel {o}" if own else ""
         raise BnnhwError(f"layer {layer.name!r}: its thresholds{whose} fall from {rows[o, k]:g} to {rows[o, k + 1]:g}; sort them along the last axis")
-    bits = trained.tensors.get(layer.tensor_name("bits"))
-    if bits is None:
+    if layer.tensor_name("bits") not in trained.tensors:
         return thresholds, Encoding.of_values(tuple(int(v) for v in values))
-    planes = trained.tensor(layer.name, layer.tensor_name("bits"), ((len(bits), count),))
-    scale = tuple(int(s) for s in trained.tensor(layer.name, layer.tensor_name("scale"), ((len(bits),), (len(bits), 1))))
+    name, scales = layer.tensor_name("bits"), layer.tensor_name("scale")
+    planes = np.size(trained.tensors[name]) // count
+    bits = bits_of(trained.tensor(layer.name, name, ((planes, count),)), layer, name)
+    scale = whole(trained.tensor(layer.name, scales, ((planes,), (planes, 1))), layer, scales)
     alphabet = Alphabet.BIPOLAR if layer.bipolar else Alphabet.UNIPOLAR
-    code = Encoding(alphabet, 0, scale, tuple(tuple(int(b) for b in level) for level in planes.T))
-    if (code.values != values).any():
-        raise BnnhwError(f"layer {layer.name!r}: its planes give {code.values.tolist()}, its values are {values.tolist()}; export it again")
-    return thresholds, code
+    given = np.where(bits == 1, *reversed(alphabet.value)).T @ scale
+    if (given != values).any():
+        raise BnnhwError(f"layer {layer.name!r}: its planes give {given.tolist()}, its values are {values.tolist()}; export it again")
+    return thresholds, Encoding(alphabet, 0, tuple(int(s) for s in scale), tuple(tuple(int(b) for b in level) for level in bits.T))
 
 
 def _normalisation(vector: Callable[..., F64], norm: BatchNorm, kind: type[np.floating]) -> tuple[NDArray, NDArray]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir.encoding import I64, Alphabet
+from bnnhw.ir.encoding import I64, U8, Alphabet
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Window
-from bnnhw.ir.topology import Conv, Dense
+from bnnhw.ir.topology import Conv, Dense, LayerSpec
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.ir.weights import Weights
 
@@ -44,30 +44,36 @@ def ordered(w: NDArray, window: Window) -> NDArray:
     return moved[0] if w.ndim in (2, 4) else moved
 
 
-def whole(w: NDArray, layer: Conv | Dense, name: str) -> I64:
-    """`w` as integers; BnnhwError where it holds others, or too large ones."""
-    rounded = np.rint(w).astype(np.int64)
-    if (rounded != w).any():
-        raise BnnhwError(f"layer {layer.name!r}: {name!r} must hold integers, it holds {w[rounded != w].flat[0]}; round them over a scale")
-    if np.abs(rounded).max(initial=0) > LARGEST_WEIGHT:
-        raise BnnhwError(f"layer {layer.name!r}: {name!r} holds {np.abs(rounded).max()}, at most {LARGEST_WEIGHT} fits; use fewer bits")
-    return rounded
+def whole(w: NDArray, layer: LayerSpec, name: str, most: int = LARGEST_WEIGHT) -> I64:
+    """`w` as integers up to +-`most`; BnnhwError where it holds others."""
+    for odd in w[w != np.rint(w)][:1]:
+        raise BnnhwError(f"layer {layer.name!r}: {name!r} must hold integers, it holds {odd}; round them over a scale")
+    for large in w[(w > most) | (w < -most)][:1]:
+        raise BnnhwError(f"layer {layer.name!r}: {name!r} holds {large}, at most {most} fits; use fewer bits")
+    return w.astype(np.int64)
+
+
+def bits_of(w: NDArray, layer: LayerSpec, name: str) -> U8:
+    """`w` as bits; BnnhwError where it holds other numbers."""
+    for odd in w[(w != 0) & (w != 1)][:1]:
+        raise BnnhwError(f"layer {layer.name!r}: {name!r} must hold bits, 0 or 1, it holds {odd}; export it again")
+    return w.astype(np.uint8)
 
 
 def _planes(trained: TrainedNetwork, layer: Conv | Dense, window: Window) -> Weights:
     """Planes as the training method has them: bipolar bits [P, O, ...], a mask, and scales [P, O]."""
     name = layer.tensor_name("bits")
     stored = trained.tensors.get(name)
-    if stored is None or stored.ndim < 3:
+    if stored is None or stored.ndim < 3 or not len(stored):
         raise BnnhwError(f"layer {layer.name!r}: weights file has no planes {name!r}; store bits [P, O, ...]")
     p = len(stored)
     shape = (p, *stored_shape(layer, window))
-    bits = trained.tensor(layer.name, name, (shape,)) > 0
+    bits = bits_of(trained.tensor(layer.name, name, (shape,)), layer, name)
     scale = whole(trained.tensor(layer.name, layer.tensor_name("scale"), ((p, layer.out),)), layer, layer.tensor_name("scale"))
     mask = None
     if layer.tensor_name("mask") in trained.tensors:
-        mask = ordered((trained.tensor(layer.name, layer.tensor_name("mask"), (shape,)) > 0).astype(np.uint8), window)
-    return Weights(Alphabet.BIPOLAR, ordered(bits.astype(np.uint8), window), scale, None if mask is None or mask.all() else mask)
+        mask = ordered(bits_of(trained.tensor(layer.name, layer.tensor_name("mask"), (shape,)), layer, layer.tensor_name("mask")), window)
+    return Weights(Alphabet.BIPOLAR, ordered(bits, window), scale, None if mask is None or mask.all() else mask)
 
 
 def _binarise(w: NDArray, layer: Conv | Dense, name: str) -> NDArray[np.int8]:

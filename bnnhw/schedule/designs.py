@@ -26,6 +26,7 @@ class _Layer(_Strict):
     pe: Count = 1
     simd: Count = 1
     planes: Count | None = None
+    input_planes: Count | None = None
     lanes: Count | None = None
     buffer: Count | None = None
     fifo: Count = 2
@@ -64,7 +65,11 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
             raise BnnhwError(f"{where}: layer {layer.name!r} is missing; give its pe and simd")
         entry = file.layers.get(layer.name, _Layer())
         planes = entry.planes or (layer.weights.planes if isinstance(layer, MatVec) else 1)
-        given.append(d.Folding(layer.name, entry.pe, entry.simd, planes, entry.lanes or 0, entry.buffer or 0, entry.fifo, entry.queues))
+        given.append(
+            d.Folding(
+                layer.name, entry.pe, entry.simd, planes, entry.input_planes or 0, entry.lanes or 0, entry.buffer or 0, entry.fifo, entry.queues
+            )
+        )
     slowest = slowest_product(net, given)
     design = d.Design(
         net.name,
@@ -91,6 +96,7 @@ def write_design(net: Network, design: d.Design) -> str:
         keys: dict[str, Any] = {"pe": f.pe} if isinstance(layer, MatVec | Gather) else {}
         keys |= {"simd": f.simd} if isinstance(layer, MatVec) else {}
         keys |= {"planes": f.planes} if isinstance(layer, MatVec) and layer.weights.planes > 1 else {}
+        keys |= {"input_planes": f.input_planes} if f.input_planes else {}
         keys |= {"lanes": f.lanes} if f.lanes else {}
         keys |= {"buffer": f.buffer_words} if f.buffer_words else {}
         keys |= {"fifo": f.fifo_words} | ({"queues": list(f.queue_words)} if f.queue_words else {})

@@ -16,7 +16,7 @@ from bnnhw.schedule import fully_folded
 from rtl.test_lint import MODULES, tool
 from support.random_nets import random_case
 
-MATVEC = {"PE": 3, "SIMD": 9, "N_BEATS": 4, "N_WORDS": 8, "COUNT_W": 4, "SUM_W": 8, "BEAT_W": 2, "ADDR_W": 3}
+MATVEC = {"PE": 3, "SIMD": 9, "N_TURNS": 1, "N_BEATS": 4, "N_WORDS": 8, "COUNT_W": 4, "SUM_W": 8, "BEAT_W": 2, "ADDR_W": 3}
 THRESHOLD = {"PE": 3, "SUM_W": 8, "LIMIT_W": 8, "N_FOLDS": 2, "N_WORDS": 2}
 # Read off the modules as they were when they knew binary weights and one threshold only.
 COST = {

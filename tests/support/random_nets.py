@@ -231,6 +231,8 @@ def random_design(net: Network, seed: int) -> d.Design:
             f = replace(f, simd=int(rng.integers(1, layer.window.fan_in // d.segments(layer) + 1)))
             if layer.weights.planes > 1:
                 f = replace(f, planes=int(rng.integers(1, layer.weights.planes + 1)))
+            if layer.x.planes > 1 and rng.random() < 0.5:
+                f = replace(f, input_planes=int(rng.integers(1, layer.x.planes + 1)))
         if d.elementwise(layer):
             channels = d.lane_channels(layer)
             f = replace(f, lanes=int(rng.choice([n for n in range(1, channels + 1) if channels % n == 0])))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -84,8 +83,8 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     return run
 
 
-def layer(name: str, **values: Any) -> Callable[[dict[str, Any], Tensors], None]:
-    return lambda d, t: d["layers"][PLACE[name]].update(values)
+def layer(at: str, /, **values: Any) -> Callable[[dict[str, Any], Tensors], None]:
+    return lambda d, t: d["layers"][PLACE[at]].update(values)
 
 
 def tensor(name: str, value: Any) -> Callable[[dict[str, Any], Tensors], None]:
@@ -119,7 +118,7 @@ GENERATE: dict[str, tuple[Callable[[dict[str, Any], Tensors], None], str]] = {
     "scale alpha below 0": (tensor("u.alpha", -2.0), "layer 'u': a scale of -2 cannot be, channel 0 has it; every channel's must be positive"),
     "scale alpha NaN": (tensor("u.alpha", np.nan), "layer 'c': 'u.alpha' holds NaN or infinity; retrain or mend the file"),
     "multiplier too large": (tensor("x.multiplier", BIG), "layer 'x': 'x.multiplier' must hold integers below 2**46, it holds 1125899906842624; export it again"),
-    "multiplier times sums too large": (tensor("x.multiplier", 1 << 45), r"layer 'x': its numbers reach 2**5\d, at most 2**46 fit; use smaller multipliers"),
+    "multiplier times sums too large": (tensor("x.multiplier", 1 << 45), "layer 'x': its multiplier takes sums to 2**"),
     "multiplier not whole": (tensor("x.multiplier", 1.5), "layer 'x': 'x.multiplier' must hold integers below 2**46, it holds 1.5; export it again"),
     "multiplier NaN": (tensor("x.multiplier", np.nan), "layer 'x': 'x.multiplier' holds NaN or infinity"),
     "addend too large": (tensor("x.addend", -BIG), "layer 'x': 'x.addend' must hold integers below 2**46, it holds -1125899906842624; export it again"),
@@ -224,4 +223,4 @@ def test_generate_refuses(case: str, refused: Callable[..., str]) -> None:
     description, weights = copy.deepcopy(GOOD), tensors()
     change(description, weights)
     said = refused("generate", description, weights)
-    assert expected in said or re.search(expected, said), said
+    assert expected in said, said

@@ -883,7 +883,7 @@ def test_networks_of_mixed_widths_are_lowered_exactly(kind: str, tmp_path: Path)
     layers += [{"type": "batchnorm", "eps": 1e-5}, {"type": "levels", "name": "a2"}, {"type": "dense", "out": 10}]
     described = {
         "bnnhw": 1, "name": "mixed", "input": {"shape": [1, 8, 8], "type": "uint8", "preprocess": "2p-255"}, "layers": layers,
-        "quantisers": {"weights": {"method": "impq"}, "activations": {"method": "impq"}},
+        "quantisers": {"weights": {"method": "impq"}, "activations": {"method": "impq", "budget": 2.5}},
         "train": {"data": "digits", "epochs": 2, "batch": 50, "lr": 0.01},
     }  # fmt: skip
     (tmp_path / "net.yaml").write_text(yaml.safe_dump(described))
