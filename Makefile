@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find bnnhw -name '*.py') pyproject.toml constraints.txt
 
-.PHONY: demo test lint slow bench clean
+.PHONY: demo test lint slow bench methods clean
 
 demo: .venv/.run
 	rm -rf build/bnn_cifar10
@@ -26,6 +26,10 @@ slow: .venv/.test
 
 bench: .venv/.test
 	$(BIN)/python benchmarks/figures.py
+
+# Trains and synthesises every method and rewrites the table of docs/methods.md: about an hour; needs MNIST and Yosys.
+methods: .venv/.test
+	$(BIN)/python benchmarks/methods.py
 
 clean:
 	rm -rf .venv build

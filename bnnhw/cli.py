@@ -58,7 +58,7 @@ def generate(
     _print_layers(report)
     dropped = sum(report["constant_channels_dropped"].values())
     if dropped:
-        out.print(f"{dropped} channels never change and were removed: {report['constant_channels_dropped']}")
+        out.print(f"{dropped} channels never change or are never read and were removed: {report['constant_channels_dropped']}")
     if made.lowered and made.lowered.close:
         out.print(f"{len(made.lowered.close)} channels decide within the float32 error of the framework's own sums; they are listed in report.json")
     out.print(f"Wrote {out_folder}: rtl/{report['module']}.v is the top, design.yaml regenerates it.")
@@ -131,7 +131,8 @@ def _print_layers(report: dict[str, Any]) -> None:
     for row in report["layers"]:
         shapes = ["x".join(map(str, row[k])) for k in ("input", "output")]
         bits = f"{row['weight_bits']:,}" if "weight_bits" in row else ""
-        rest = [str(row.get(k, "")) for k in ("input_planes", "sum_bits", "border_classes", "pe", "simd")]
+        planes = f"{row['weight_planes']}x{row['input_planes']}" if row.get("weight_planes", 1) > 1 else str(row.get("input_planes", ""))
+        rest = [planes, *(str(row.get(k, "")) for k in ("sum_bits", "border_classes", "pe", "simd"))]
         table.add_row(row["name"], row["kind"], *shapes, bits, *rest, f"{row['cycles']:,}")
     out.print(table)
     out.print(

@@ -36,16 +36,20 @@ def find_net(net: str | Path) -> Path:
 def read_topology(net: str | Path) -> tuple[Topology, Path]:
     """Validated description of `net` and the path it was read from."""
     path = find_net(net)
+    data = read_yaml(path)
     try:
-        return Topology.model_validate(read_yaml(path)), path
+        return Topology.model_validate(data), path
     except ValidationError as e:
-        raise BnnhwError(f"{path}: {_first_problem(e)}") from None
+        raise BnnhwError(f"{path}: {_first_problem(e, data)}") from None
 
 
-def _first_problem(e: ValidationError) -> str:
-    """One line for the first of pydantic's findings, with the place as the user wrote it."""
+def _first_problem(e: ValidationError, data: Any) -> str:
+    """One line for the first of pydantic's findings, with the layer's name and the place as the user wrote it."""
     error = e.errors(include_url=False)[0]
     place = ".".join(str(p) for p in error["loc"])[:200] or "description"
+    match error["loc"]:
+        case ("layers", int(n), *_) if isinstance(data["layers"][n], dict) and "name" in data["layers"][n]:
+            place = f"layer {_brief(data['layers'][n]['name'])}: {place}"
     given = f" (given: {_brief(error['input'])})" if error["type"] not in ("missing", "value_error") else ""
     message = error["msg"].removeprefix("Value error, ")
     return f"{place}: {message}{given}; see docs/network.md"

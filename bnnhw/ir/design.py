@@ -158,9 +158,13 @@ def check(net: Network, design: Design) -> None:
     if design.clock_mhz <= 0:
         raise BnnhwError(f"design: clock {design.clock_mhz} MHz is not positive; give MHz")
     last = net.layers[-1]
-    if port_bits(last.out) not in (1, 8, 16, 32, 64) or (isinstance(last.out, Integers) and not isinstance(last, MatVec | Gather | Requantise)):
+    if isinstance(last.out, Integers) and not isinstance(last, MatVec | Gather | Requantise):
         raise BnnhwError(
-            f"layer {last.name!r}: ends the network in {last.out.planes}-bit levels or sums without a head; end with a dense layer or a sign"
+            f"layer {last.name!r}: a network ends in a layer with a head, this is of kind {type(last).__name__}; add a sign or a fixed layer"
+        )
+    if not isinstance(last.out, Integers) and last.out.planes > 1:
+        raise BnnhwError(
+            f"layer {last.name!r}: a network ends in sums or single bits, this gives levels of {last.out.planes}; end with a dense layer"
         )
     ports = (
         ("input", design.input_lanes, net.x.planes, prod(net.port.shape)),

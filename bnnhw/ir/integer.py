@@ -123,8 +123,51 @@ PORT = ""
 """Stands for the input port among a layer's inputs."""
 
 
+class _OverWindow:
+    """Reads one stream through a window."""
+
+    x: Format
+    window: Window
+
+    @property
+    def sources(self) -> tuple[tuple[Shape, Format], ...]:
+        """Shape and format of each input."""
+        return ((self.window.shape, self.x),)
+
+
+class _Channelwise(_OverWindow):
+    """Gives each channel of its input, reduced."""
+
+    @property
+    def out_shape(self) -> Shape:
+        """Channels, rows, columns of the output."""
+        return self.window.shape[0], self.window.out_rows, self.window.out_columns
+
+
+class _PerPixel:
+    """Gives a number for each of its first input's."""
+
+    shape: Shape
+
+    @property
+    def out_shape(self) -> Shape:
+        """Channels, rows, columns of the output."""
+        return self.shape
+
+
+class _OnePerPixel(_PerPixel):
+    """The same, of one input."""
+
+    x: Integers
+
+    @property
+    def sources(self) -> tuple[tuple[Shape, Format], ...]:
+        """Shape and format of each input."""
+        return ((self.shape, self.x),)
+
+
 @dataclass(frozen=True, eq=False)
-class MatVec:
+class MatVec(_OverWindow):
     """A convolution or dense layer: dot products over a window, then thresholds or integer sums."""
 
     name: str
@@ -145,11 +188,6 @@ class MatVec:
         if self.partial and k % self.partial.taps:
             raise BnnhwError(f"layer {self.name!r}: partial sums of {self.partial.taps} inputs do not divide its fan-in {k}; choose a divisor")
         _check_head(self.name, self.head, o, b)
-
-    @property
-    def sources(self) -> tuple[tuple[Shape, Format], ...]:
-        """Shape and format of each input."""
-        return ((self.window.shape, self.x),)
 
     @property
     def border_classes(self) -> int:
@@ -189,7 +227,7 @@ class MatVec:
 
 
 @dataclass(frozen=True, eq=False)
-class Gather:
+class Gather(_OverWindow):
     """total[o] = sum over j of sign[o, j] * (the number at index[o, j] of the window): sums of shared products."""
 
     name: str
@@ -209,11 +247,6 @@ class Gather:
         _check_head(self.name, self.head, len(self.index), 1)
 
     @property
-    def sources(self) -> tuple[tuple[Shape, Format], ...]:
-        """Shape and format of each input."""
-        return ((self.window.shape, self.x),)
-
-    @property
     def out_shape(self) -> Shape:
         """Channels, rows, columns of the output."""
         return len(self.index), self.window.out_rows, self.window.out_columns
@@ -230,7 +263,7 @@ class Gather:
 
 
 @dataclass(frozen=True, eq=False)
-class Requantise:
+class Requantise(_OnePerPixel):
     """A head on a stream of integers: thresholds, or an affine in a fixed-point format."""
 
     name: str
@@ -242,16 +275,6 @@ class Requantise:
     def __post_init__(self) -> None:
         _check_head(self.name, self.head, self.shape[0], 1)
 
-    @property
-    def sources(self) -> tuple[tuple[Shape, Format], ...]:
-        """Shape and format of each input."""
-        return ((self.shape, self.x),)
-
-    @property
-    def out_shape(self) -> Shape:
-        """Channels, rows, columns of the output."""
-        return self.shape
-
     @cached_property
     def out(self) -> Format:
         """Format of the output."""
@@ -260,7 +283,7 @@ class Requantise:
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class Pool(_Channelwise):
     """Maximum over a window, channel by channel; the margin holds the lowest level."""
 
     name: str
@@ -274,23 +297,13 @@ class Pool:
             raise BnnhwError(f"layer {self.name!r}: a padded max pool of integers is not generated; pool without pad or after the activation")
 
     @property
-    def sources(self) -> tuple[tuple[Shape, Format], ...]:
-        """Shape and format of each input."""
-        return ((self.window.shape, self.x),)
-
-    @property
-    def out_shape(self) -> Shape:
-        """Channels, rows, columns of the output."""
-        return self.window.shape[0], self.window.out_rows, self.window.out_columns
-
-    @property
     def out(self) -> Format:
         """Format of the output."""
         return self.x
 
 
 @dataclass(frozen=True, eq=False)
-class SumPool:
+class SumPool(_Channelwise):
     """Sum over a window, channel by channel: an average pool whose division the next layer carries. The margin adds 0."""
 
     name: str
@@ -300,16 +313,6 @@ class SumPool:
     inputs: tuple[str, ...] = ()
 
     @property
-    def sources(self) -> tuple[tuple[Shape, Format], ...]:
-        """Shape and format of each input."""
-        return ((self.window.shape, self.x),)
-
-    @property
-    def out_shape(self) -> Shape:
-        """Channels, rows, columns of the output."""
-        return self.window.shape[0], self.window.out_rows, self.window.out_columns
-
-    @property
     def out(self) -> Integers:
         """Format of the output."""
         taps = self.window.taps
@@ -317,7 +320,7 @@ class SumPool:
 
 
 @dataclass(frozen=True, eq=False)
-class Add:
+class Add(_PerPixel):
     """(a << shifts[0]) + (b << shifts[1]), element by element."""
 
     name: str
@@ -332,11 +335,6 @@ class Add:
         return (self.shape, self.xs[0]), (self.shape, self.xs[1])
 
     @property
-    def out_shape(self) -> Shape:
-        """Channels, rows, columns of the output."""
-        return self.shape
-
-    @property
     def out(self) -> Integers:
         """Format of the output."""
         (a, b), (s, t) = self.xs, self.shifts
@@ -344,7 +342,7 @@ class Add:
 
 
 @dataclass(frozen=True, eq=False)
-class Multiply:
+class Multiply(_PerPixel):
     """a * b; b has a's shape, one channel for all (a map), or one pixel for all (a scale per channel)."""
 
     name: str
@@ -364,11 +362,6 @@ class Multiply:
         return (self.shape, self.xs[0]), (self.b_shape, self.xs[1])
 
     @property
-    def out_shape(self) -> Shape:
-        """Channels, rows, columns of the output."""
-        return self.shape
-
-    @property
     def out(self) -> Integers:
         """Format of the output."""
         a, b = self.xs
@@ -377,7 +370,7 @@ class Multiply:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class Table(_OnePerPixel):
     """A function of one number by lookup: entries[x - x.low]."""
 
     name: str
@@ -391,16 +384,6 @@ class Table:
             raise BnnhwError(
                 f"layer {self.name!r}: a table of {len(self.entries)} entries for numbers of {self.x.bits} bits; narrow its input to {MAX_TABLE_BITS} bits"
             )
-
-    @property
-    def sources(self) -> tuple[tuple[Shape, Format], ...]:
-        """Shape and format of each input."""
-        return ((self.shape, self.x),)
-
-    @property
-    def out_shape(self) -> Shape:
-        """Channels, rows, columns of the output."""
-        return self.shape
 
     @property
     def out(self) -> Integers:
@@ -420,7 +403,9 @@ class Concat:
     def __post_init__(self) -> None:
         a, b = self.xs
         if a != b and not (isinstance(a, Integers) and isinstance(b, Integers)):
-            raise BnnhwError(f"layer {self.name!r}: its inputs have different encodings; concatenate before the activation")
+            raise BnnhwError(
+                f"layer {self.name!r}: its inputs have different encodings, {a.planes} and {b.planes} bits; concatenate before the activation"
+            )
 
     @property
     def sources(self) -> tuple[tuple[Shape, Format], ...]:

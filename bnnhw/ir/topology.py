@@ -486,16 +486,16 @@ class Topology(_Frozen):
     @model_validator(mode="after")
     def _check_graph(self) -> Topology:
         known = {INPUT}
-        for n, layer in enumerate(self.layers):
+        for layer in self.layers:
             for name in layer.inputs:
                 if name not in known:
                     raise ValueError(f"layer {layer.name!r}: its input {name[:60]!r} is no layer before it; name one that is")
             if (layer.inputs or layer.fan > 1) and len(layer.inputs) != layer.fan:
                 raise ValueError(
-                    f"layer {layer.name!r}: {layer.type} takes {layer.fan} inputs, {len(layer.inputs)} are given; list them under 'inputs'"
+                    f"layer {layer.name!r}: {layer.type} takes {layer.fan} input{'s' * (layer.fan > 1)}, given {len(layer.inputs)}; list as many under 'inputs'"
                 )
             if layer.name == INPUT:
-                raise ValueError(f"layer {n}: the name {INPUT!r} stands for the network's input; rename it")
+                raise ValueError(f"layer {INPUT!r}: the name stands for the network's input; rename it")
             known.add(layer.name)
         return self
 

@@ -96,7 +96,9 @@ def _lookup(trained: TrainedNetwork, layer: Conv | Dense, window: Window, src: S
         _check_margin(layer, src)
     elif any(window.pad) and isinstance(layer, Conv) and layer.pad_value != 0:
         raise BnnhwError(f"layer {layer.name!r}: a table of 1x1 products is padded with 0 only, not {layer.pad_value}; set pad_value: 0")
-    if index.shape != sign.shape or len(index) != layer.out or index.min() < 0 or index.max() >= beyond.fan_in or np.abs(sign).max() > 1:
+    if np.abs(sign).max() > 1:
+        raise BnnhwError(f"layer {layer.name!r}: signs of lookups are -1, 0 or 1, {np.abs(sign).max()} is among them; export them again")
+    if index.shape != sign.shape or len(index) != layer.out or index.min() < 0 or index.max() >= beyond.fan_in:
         raise BnnhwError(f"layer {layer.name!r}: lookups {index.shape} do not fit {beyond.fan_in} products; export them again")
     channel, tap = index // beyond.taps, index % beyond.taps
     places = tap * len(table) + channel

@@ -9,8 +9,10 @@ import numpy as np
 
 from bnnhw.ir import integer as i
 from bnnhw.ir import topology as t
-from bnnhw.ir.encoding import I64, Alphabet, Encoding, Format, Integers
+from bnnhw.ir.encoding import I64, MAX_INTEGER_BITS, Alphabet, Encoding, Format, Integers
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.fixed_point import LARGEST_SHIFT
+from bnnhw.ir.methods import RealActivationSpec, RealWeightSpec
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window
@@ -19,7 +21,10 @@ from bnnhw.lower.constants import drop_constants
 from bnnhw.lower.factors import two_steps
 from bnnhw.lower.response import Close, Response, product_response, stream_response
 from bnnhw.lower.source import Source, source
-from bnnhw.lower.weights import weights
+from bnnhw.lower.weights import weights, whole
+
+LARGEST_FACTOR = (1 << 46) - 1
+"""Of a fixed-point layer's multipliers and addends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +45,7 @@ def lower(trained: TrainedNetwork) -> Lowered:
     float64 evaluation, with the decisions in doubt listed. Errors: BnnhwError naming the layer.
     """
     top = trained.topology
+    _refuse_real(top)
     src = source(top.input)
     work = _Lowering(trained, blocks(top), src)
     for block in work.blocks:
@@ -85,6 +91,10 @@ class _Lowering:
         self.streams = {t.INPUT: _Stream(i.PORT, trained.topology.input.chw, src)}
 
     def add(self, layer: i.Layer) -> None:
+        try:
+            layer.out  # noqa: B018  (the range of its numbers is first derived here)
+        except BnnhwError as e:
+            raise BnnhwError(f"layer {layer.name!r}: {e}") from None
         self.layers.append(layer)
 
     def lower(self, block: Block) -> None:
@@ -147,7 +157,8 @@ class _Lowering:
         """The block's activation as a head of its own on a stream of integers."""
         assert block.activation is not None
         if isinstance(block.activation, t.FixedPoint):
-            head: i.Head = self.fixed(block.activation, shape[0], np.zeros((1, shape[0]), np.int64))
+            reach = np.full(shape[0], max(abs(code.low), abs(code.high)))
+            head: i.Head = self.fixed(block.activation, np.zeros((1, shape[0]), np.int64), reach)
         else:
             act = stream_response(self.trained, block, shape[0], code)
             assert act.steps is not None
@@ -171,24 +182,31 @@ class _Lowering:
     def entries(self, layer: t.Table, x: Integers) -> I64:
         """Entries of a table for the numbers that its input can have."""
         name = layer.tensor_name("entries")
-        stored = self.trained.tensor(layer.name, name, (np.shape(self.trained.tensors.get(name, np.zeros(1))),)).ravel()
-        low = int(self.trained.tensor(layer.name, layer.tensor_name("low"), ((1,), ())).item())
-        if not low <= x.low <= x.high < low + len(stored) or (stored != np.rint(stored)).any():
+        found = self.trained.tensor(layer.name, name, (np.shape(self.trained.tensors.get(name, np.zeros(1))),))
+        stored, low = whole(found.ravel(), layer, name), self.number(layer, "low")
+        if not low <= x.low <= x.high < low + len(stored):
             raise BnnhwError(
                 f"layer {layer.name!r}: its input runs from {x.low} to {x.high}, the entries from {low} to {low + len(stored) - 1}; export the table again"
             )
-        return stored[x.low - low : x.high - low + 1].astype(np.int64)
+        return stored[x.low - low : x.high - low + 1]
 
-    def fixed(self, layer: t.FixedPoint, channels: int, offset: I64) -> i.Sums:
-        """A fixed-point layer as a head: what is added to totals, `offset` [B, O], goes through its multiplier."""
-        parameters = []
-        for name in ("multiplier", "addend"):
-            stored = self.trained.tensor(layer.name, layer.tensor_name(name), ((channels,),))
-            if (stored != np.rint(stored)).any() or np.abs(stored).max() >= 1 << 46:
-                raise BnnhwError(f"layer {layer.name!r}: {layer.tensor_name(name)!r} must hold integers below 2**46; export it again")
-            parameters.append(stored.astype(np.int64))
-        multiplier, addend = parameters
-        shift = int(self.trained.tensor(layer.name, layer.tensor_name("shift"), ((1,), ())).item())
+    def number(self, layer: t.LayerSpec, parameter: str) -> int:
+        """A stored integer."""
+        name = layer.tensor_name(parameter)
+        return int(whole(self.trained.tensor(layer.name, name, ((1,), ())), layer, name).item())
+
+    def fixed(self, layer: t.FixedPoint, offset: I64, reach: I64) -> i.Sums:
+        """A fixed-point layer as a head: what is added to totals up to +-`reach` [O], `offset` [B, O], goes through its multiplier."""
+        names = [layer.tensor_name(parameter) for parameter in ("multiplier", "addend")]
+        multiplier, addend = (whole(self.trained.tensor(layer.name, name, (reach.shape,)), layer, name, LARGEST_FACTOR) for name in names)
+        shift = self.number(layer, "shift")
+        if not 0 <= shift <= LARGEST_SHIFT:
+            raise BnnhwError(f"layer {layer.name!r}: {layer.tensor_name('shift')!r} is {shift}, a shift is 0 to {LARGEST_SHIFT}; export it again")
+        largest = (np.abs(multiplier) * (reach + np.abs(offset).max(0)).astype(np.float64) + np.abs(addend)).max()
+        if largest >= 2.0 ** (MAX_INTEGER_BITS - 1):
+            raise BnnhwError(
+                f"layer {layer.name!r}: multiplied sums reach {largest:.3g}, which overflows {MAX_INTEGER_BITS} bits; use smaller multipliers"
+            )
         return i.Sums(multiplier, _collapse(addend + multiplier * offset), 0, i.Fixed(shift, layer.low, layer.high, layer.overflow))
 
     def product(self, block: Block, layer: t.Conv | t.Dense, stream: _Stream, fed: tuple[str, ...]) -> np.ndarray:
@@ -244,7 +262,7 @@ class _Lowering:
     def sums(self, block: Block, act: Response, total: I64) -> i.Sums:
         """The head of a product without steps: a fixed-point format, plain sums, or the network's last scale; `total` [B, O] is added to dots."""
         if isinstance(block.activation, t.FixedPoint):
-            return self.fixed(block.activation, total.shape[1], total + _integral(block, act))
+            return self.fixed(block.activation, total + _integral(block, act), act.reach)
         if block.real or block is self.blocks[-1]:
             scale, bias, bits = act.affine()
             return i.Sums(scale, _collapse(bias + scale * total), bits)
@@ -272,6 +290,14 @@ class _Lowering:
         head = i.Thresholds(np.clip(limits[:1], code.low, code.high + 1), act.steps.code, _flips(act.falling))
         self.add(i.Requantise(block.activation.name, code, self.layers[-1].out_shape, head))
         self.pools(block.pools_after)
+
+
+def _refuse_real(top: t.Topology) -> None:
+    for layer in top.resolved().layers:
+        method = getattr(layer, "quantiser", None)
+        if isinstance(method, RealWeightSpec | RealActivationSpec):
+            what = "weights" if isinstance(method, RealWeightSpec) else "activations"
+            raise BnnhwError(f"layer {layer.name!r}: real {what} have no hardware form; train on from them with a quantiser")
 
 
 def _flips(falling: np.ndarray) -> np.ndarray | None:

@@ -187,7 +187,9 @@ def _response(
         factor = vector("alpha", block.scale).astype(kind)
         if not (factor > 0).all():
             least = int(factor.argmin())
-            raise BnnhwError(f"layer {block.scale.name!r}: channel {least} has the scale {factor[least]:g}, scales are positive; retrain or mend the file")
+            raise BnnhwError(
+                f"layer {block.scale.name!r}: channel {least} has the scale {factor[least]:g}, scales are positive; retrain or mend the file"
+            )
     a, b = np.ones(o, kind), np.zeros(o, kind)
     if block.norm is not None:
         a, b = _normalisation(vector, block.norm, kind)
@@ -240,7 +242,7 @@ def _levels(trained: TrainedNetwork, layer: Levels, channels: int) -> tuple[NDAr
     if layer.tensor_name("bits") not in trained.tensors:
         return thresholds, Encoding.of_values(tuple(int(v) for v in values))
     name, scales = layer.tensor_name("bits"), layer.tensor_name("scale")
-    planes = np.size(trained.tensors[name]) // count
+    planes = len(np.atleast_1d(trained.tensors[name]))
     bits = bits_of(trained.tensor(layer.name, name, ((planes, count),)), layer, name)
     scale = whole(trained.tensor(layer.name, scales, ((planes,), (planes, 1))), layer, scales)
     alphabet = Alphabet.BIPOLAR if layer.bipolar else Alphabet.UNIPOLAR
