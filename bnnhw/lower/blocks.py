@@ -128,6 +128,8 @@ def _check(net: t.Topology, found: list[Block]) -> None:
                 raise BnnhwError(
                     f"layer {block.name!r}: reads {name!r}, which others read in mid-block too; put an activation or a fixed layer behind it"
                 )
+            if name in ends and ends[name].real and sum(name in b.inputs for b in found) > 1:
+                raise BnnhwError(f"layer {block.name!r}: reads {name!r}, real numbers that others read too; put a fixed layer behind its sums")
             if name in ends and ends[name].real:
                 raise BnnhwError(
                     f"layer {block.name!r}: its input, from {ends[name].name!r}, is not binary; put a sign between them, or a fixed layer"
