@@ -240,10 +240,13 @@ def train(
     if spec.epochs < 1:
         raise BnnhwError(f"train: {epochs} epochs train nothing; give at least 1")
     try:
-        from bnnhw.nn.export import export
+        from bnnhw.nn.export import export, rehearse
         from bnnhw.nn.train import train as run
     except ImportError as e:
         raise BnnhwError(f"training needs {e.name}; pip install 'bnnhw[train]'") from None
-    folder = Path(out)
+    folder, rehearsed = Path(out), rehearse(topology, spec.epochs, own)
+    if rehearsed is not None:  # what has no hardware form is not worth an epoch
+        network = lower(rehearsed).network
+        pipeline(network, schedule.fully_folded(network, DEFAULT_CLOCK_MHZ))
     metrics = run(topology, folder, spec, resume=resume, quiet=quiet, own=own)
     return {**metrics, **export(topology, folder, own)}

@@ -327,6 +327,8 @@ class _Builder:
         work, input_turns = d.compute_beats(layer, f), d.input_turns(layer, f)
         if rows * turns > 1:
             end = self.replay(name, end, segments * beats, rows * turns, work // input_turns)
+        elif input_turns > 1:
+            end = self.queue(name, f"{name}_turns_fifo", end, 2)  # so that the next beat is made ready during the turns
         if input_turns > 1:
             end = self.turns(name, end, f.input_planes, input_turns, work)
         x = end.stream

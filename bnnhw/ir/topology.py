@@ -415,7 +415,7 @@ class TrainSpec(_Frozen):
 
     data: Literal["digits", "mnist", "cifar10"]
     epochs: Annotated[int, Field(ge=1, le=10_000)]
-    batch: Size = 100
+    batch: Annotated[int, Field(ge=2, le=1 << 20)] = 100
     lr: Annotated[float, Field(gt=0, le=1)] = 0.01
     optimiser: Literal["adam", "sgd"] = "adam"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -427,8 +427,8 @@ class TrainSpec(_Frozen):
     l2: Weight = 0.0
     """Penalties on latent weights, added to the loss."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Of the inputs of dense layers but the first, less where a layer is pruned (Han et al. 2015)."""
-    seed: int = 0
+    """Of the inputs of dense layers but the network's first, less where a layer is pruned (Han et al. 2015)."""
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
     augment: bool = False
     shift: Annotated[int, Field(ge=0, le=8)] = 0
     """Largest random shift of an image, in pixels, when `augment` is set."""
@@ -438,6 +438,12 @@ class TrainSpec(_Frozen):
     start: str | None = None
     """Folder that `bnnhw train` wrote, whose parameters of the same names and shapes it starts from."""
     distil: Distillation | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainSpec:
+        if self.calibrate and self.start is None:
+            raise ValueError(f"calibrate shows {self.calibrate} batches to a trained network, none is given; name its folder under 'start'")
+        return self
 
 
 class Quantisers(_Frozen):

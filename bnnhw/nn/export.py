@@ -11,8 +11,10 @@ import yaml
 
 from bnnhw import data
 from bnnhw.ir import topology as t
+from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.expected import Expected, write_expected
-from bnnhw.ir.packed import pack_signs
+from bnnhw.ir.packed import pack_signs, unpack_signs
+from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.nn import layers as n
 from bnnhw.nn.methods.norm import EPS
 from bnnhw.nn.model import Net, build, load_parameters
@@ -54,6 +56,31 @@ def write(model: Net, folder: Path) -> None:
     write_expected(folder / "expected.npz", Expected(frames, outputs, outputs.argmax(1), f"PyTorch {torch.__version__.split('+')[0]}"))
     described |= {"weights": "weights.npz", "expected": "expected.npz"}
     (folder / "network.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+
+
+def rehearse(net: t.Topology, epochs: int, own: Own | None = None) -> TrainedNetwork | None:
+    """What `net` would be written as before any training, for finding out early what has no hardware form.
+
+    None for a teacher, and where untrained weights or activations have no integers yet. Errors: BnnhwError naming the layer.
+    """
+    model = build(net, own)
+    if model.is_real:
+        return None
+    frames = prepare(net.input, _frames(net.input))
+    model.before_epoch(0, epochs)
+    with torch.no_grad():
+        model.real(frames)
+        model.eval()
+        try:
+            for module in model.children():
+                if isinstance(module, n.Product):
+                    module.integers()
+                elif isinstance(module, n.LevelsLayer):
+                    module.levels()
+        except BnnhwError:
+            return None
+        described, tensors = Exporter(model).result(frames[:1])
+    return TrainedNetwork(t.Topology.model_validate(described), unpack_signs(tensors, net.name))
 
 
 def _frames(spec: t.InputSpec) -> np.ndarray:

@@ -113,9 +113,7 @@ class Product(Layer):
         return self._integers
 
     def evaluate(self, *xs: Value) -> Stream:
-        (x,) = xs
-        assert isinstance(x, Stream)
-        name, w = self.spec.name, self.integers()
+        x, name, w = _stream(xs[0], self.spec), self.spec.name, self.integers()
         unit = x.one_unit(name)
         pad = getattr(self.spec, "pad_value", 0) / float(unit)
         if pad != round(pad):
@@ -132,6 +130,7 @@ class Product(Layer):
         spec = self.spec
         if isinstance(spec, t.Dense):
             return F.linear(x.flatten(1), w)
+        x = as_maps(x)
         top, left, bottom, right = spec.pad
         symmetric = pad_value == 0 and (top, left) == (bottom, right)
         if not symmetric and any(spec.pad):
@@ -147,7 +146,7 @@ class Product(Layer):
             columns, rows, size = x.flatten(1)[..., None], w, x.shape[1:]
         else:
             top, left, bottom, right = spec.pad
-            x = F.pad(x, (left, right, top, bottom), value=pad_value)
+            x = F.pad(as_maps(x), (left, right, top, bottom), value=pad_value)
             columns, rows, size = F.unfold(x, spec.kernel, spec.dilation, 0, spec.stride), w.flatten(1), (w.shape[1], *spec.kernel)
             if spec.groups > 1:
                 raise BnnhwError(f"layer {spec.name!r}: partial sums in groups are not trained; use groups: 1")
@@ -253,8 +252,7 @@ class FixedLayer(Layer):
         return fixed_affine(self.spec.name, scale * places, bias * places, self.spec.multiplier_bits, self.spec.rounding == "nearest")
 
     def evaluate(self, *xs: Value) -> Stream:
-        (x,) = xs
-        assert isinstance(x, Stream)
+        x = _stream(xs[0], self.spec)
         multiplier, addend, shift = self.affine(x.unit, x.values.shape[1])
         shape = (1, -1, *[1] * (x.values.dim() - 2))
         numbers = x.values.double().numpy().astype(np.int64) * multiplier.reshape(shape) + addend.reshape(shape)
@@ -272,7 +270,7 @@ class MaxPool(Layer):
         self.spec = spec
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(x, self.spec.kernel, self.spec.step)
+        return F.max_pool2d(as_maps(x), self.spec.kernel, self.spec.step)
 
     def evaluate(self, *xs: Value) -> Value:
         (x,) = xs
@@ -287,6 +285,7 @@ class AvgPool(Layer):
         self.spec = spec
 
     def _sum(self, x: Tensor) -> tuple[Tensor, int]:
+        x = as_maps(x)
         kernel, stride = self.spec.sized((x.shape[1], x.shape[2], x.shape[3]))
         top, left, bottom, right = self.spec.pad
         return F.avg_pool2d(F.pad(x, (left, right, top, bottom)), kernel, stride, divisor_override=1), kernel[0] * kernel[1]
@@ -296,8 +295,7 @@ class AvgPool(Layer):
         return total / taps
 
     def evaluate(self, *xs: Value) -> Stream:
-        (x,) = xs
-        assert isinstance(x, Stream)
+        x = _stream(xs[0], self.spec)
         total, taps = self._sum(x.values.double())
         return Stream(total, x.unit / taps)
 
@@ -310,7 +308,7 @@ class Add(Layer):
         self.spec = spec
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return a + b
+        return _sum(a, b)
 
     def shifts(self, a: Stream, b: Stream) -> tuple[tuple[int, int], Tensor]:
         """Places by which each moves up, and the unit of the sum. BnnhwError where units are no power of two apart."""
@@ -323,10 +321,9 @@ class Add(Layer):
         return (round(places[0]), round(places[1])), torch.tensor([least])
 
     def evaluate(self, *xs: Value) -> Stream:
-        a, b = xs
-        assert isinstance(a, Stream) and isinstance(b, Stream)
+        a, b = (_stream(x, self.spec) for x in xs)
         (up_a, up_b), unit = self.shifts(a, b)
-        return Stream(a.values * 2**up_a + b.values * 2**up_b, unit)
+        return Stream(_sum(a.values * 2**up_a, b.values * 2**up_b), unit)
 
 
 class Multiply(Layer):
@@ -340,8 +337,7 @@ class Multiply(Layer):
         return a * b.reshape(*b.shape, *[1] * (a.dim() - b.dim()))
 
     def evaluate(self, *xs: Value) -> Stream:
-        a, b = xs
-        assert isinstance(a, Stream) and isinstance(b, Stream)
+        a, b = (_stream(x, self.spec) for x in xs)
         return Stream(self(a.values.double(), b.values.double()), a.unit * b.unit)
 
 
@@ -353,11 +349,10 @@ class Concat(Layer):
         self.spec = spec
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return torch.cat([a, b], 1)
+        return torch.cat([a, b] if a.dim() == b.dim() else [as_maps(a), as_maps(b)], 1)
 
     def evaluate(self, *xs: Value) -> Stream:
-        a, b = xs
-        assert isinstance(a, Stream) and isinstance(b, Stream)
+        a, b = (_stream(x, self.spec) for x in xs)
         if a.one_unit(self.spec.name) != b.one_unit(self.spec.name):
             raise BnnhwError(f"layer {self.spec.name!r}: its inputs have different units; put fixed layers of one format before it")
         return Stream(self(a.values, b.values), a.unit[:1])
@@ -393,24 +388,19 @@ class Table(Layer):
         return np.minimum(places, most).astype(np.int64), 2.0**-self.spec.fraction
 
     def evaluate(self, *xs: Value) -> Stream:
-        (x,) = xs
-        assert isinstance(x, Stream)
+        x = _stream(xs[0], self.spec)
         entries, unit = self.entries(float(x.one_unit(self.spec.name)))
         return Stream(torch.from_numpy(entries)[x.values.long() - self.low].float(), torch.tensor([unit]))
 
 
 class Flatten(Layer):
-    """[N, C * H * W]"""
+    """Its input: dense layers flatten by themselves, what stands between works by channel."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.flatten(1)
+        return x
 
     def evaluate(self, *xs: Value) -> Value:
-        (x,) = xs
-        if not isinstance(x, Stream):
-            return x.flatten(1)
-        pixels = x.values[0, 0].numel()
-        return Stream(x.values.flatten(1), x.unit if len(x.unit) == 1 else x.unit.repeat_interleave(pixels))
+        return xs[0]
 
 
 def _positive(w: IntegerWeights) -> IntegerWeights:
@@ -422,6 +412,21 @@ def _positive(w: IntegerWeights) -> IntegerWeights:
     assert w.two_steps is None and (w.planes is None or w.planes.bipolar)
     planes = None if w.planes is None else replace(w.planes, bits=w.planes.bits ^ rows)
     return IntegerWeights(torch.where(rows, -w.values, w.values), w.unit.abs(), planes)
+
+
+def as_maps(x: Tensor) -> Tensor:
+    """[N, C, H, W]; vectors [N, C] become maps of one pixel."""
+    return x if x.dim() > 2 else x[..., None, None]
+
+
+def _sum(a: Tensor, b: Tensor) -> Tensor:
+    return a + b if a.dim() == b.dim() else as_maps(a) + as_maps(b)
+
+
+def _stream(x: Value, spec: t.LayerSpec) -> Stream:
+    if not isinstance(x, Stream):
+        raise BnnhwError(f"layer {spec.name!r}: takes integers, its input is real behind a batch norm; put a sign, levels or a fixed layer before it")
+    return x
 
 
 def _real(x: Value) -> Tensor:

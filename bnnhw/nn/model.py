@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bnnhw.ir import topology as t
 from bnnhw.ir.compressions import CompressionMethod
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.integer import MAX_TABLE_BITS
 from bnnhw.ir.methods import RealActivationSpec, RealWeightSpec, SignWeightSpec, WeightMethod
 from bnnhw.nn import layers as n
 from bnnhw.nn.compress.build import compression_quantiser
@@ -89,6 +90,15 @@ class Net(nn.Module):
         if bool((unit == unit[0]).all()):
             return None
         return torch.round(unit.double() / unit.double().max() * 2**LAST_SCALE_BITS)
+
+    @torch.no_grad()
+    def before_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell every quantiser which epoch of how many begins."""
+        for weight, quantiser in self.quantised():
+            quantiser.before_epoch(weight, epoch, epochs)
+        for module in self.modules():
+            if isinstance(module, ActivationQuantiser):
+                module.before_epoch(epoch, epochs)
 
     def quantised(self) -> Iterator[tuple[nn.Parameter, WeightQuantiser]]:
         """Latent weights and their quantisers."""
@@ -206,6 +216,10 @@ def _fixed_range(net: t.Topology, table: t.Table, source: str) -> tuple[int, int
     layer = net.layers[named[source]] if source in named else None
     if not isinstance(layer, t.FixedPoint):
         raise BnnhwError(f"layer {table.name!r}: a table reads fixed-point numbers; put a fixed layer before it")
+    if layer.bits > MAX_TABLE_BITS:
+        raise BnnhwError(
+            f"layer {table.name!r}: a table of numbers of {layer.bits} bits is too large; give {layer.name!r} at most {MAX_TABLE_BITS} bits"
+        )
     if table.function is None:
         raise BnnhwError(f"layer {table.name!r}: names no function to train with; give abs, relu or sigmoid")
     return layer.low, layer.high

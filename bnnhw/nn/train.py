@@ -23,6 +23,7 @@ from bnnhw.ir.errors import BnnhwError
 from bnnhw.nn.compress.prune import PrunedWeights
 from bnnhw.nn.compress.regularise import penalty, rescaled_dropout
 from bnnhw.nn.distil import Teacher
+from bnnhw.nn.layers import as_maps
 from bnnhw.nn.methods.binary import BwnhWeights
 from bnnhw.nn.model import Net, build, check_own, load_parameters
 from bnnhw.nn.quantiser import ActivationQuantiser, Own
@@ -93,7 +94,7 @@ class Trainer:
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if spec.start is not None:
             load_parameters(self.model, Path(spec.start), matching=True)
-        self.teacher = None if spec.distil is None else Teacher(spec.distil, net.input)
+        self.teacher = None if spec.distil is None else Teacher(spec.distil, net)
         last = list(self.model.products.values())[-1]
         self.log_scale = nn.Parameter(torch.tensor(-0.5 * math.log(last.weight[0].numel())))
         parameters = [*self.model.parameters(), self.log_scale]
@@ -112,12 +113,28 @@ class Trainer:
         checkpoint = self.out / "checkpoint.pt"
         if not checkpoint.exists():
             return
-        state = torch.load(checkpoint, weights_only=True)
-        check_own(self.model, state, self.out)
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.log_scale.data, self.first, self.metrics = state["log_scale"], state["epoch"], state["metrics"]
+        try:
+            state = torch.load(checkpoint, weights_only=True)
+            check_own(self.model, state, self.out)
+            self.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.log_scale.data, self.first, self.metrics = state["log_scale"], state["epoch"], state["metrics"]
+        except BnnhwError:
+            raise
+        except Exception as e:  # a damaged file raises whatever its parser trips over
+            raise BnnhwError(
+                f"{self.out}: its checkpoint is damaged or of another network ({type(e).__name__}); remove it or choose another --out"
+            ) from None
+
+    def begin(self) -> None:
+        """Write the description, and keep the metrics of the epochs that are done."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        described = self.net.model_copy(update={"train": self.spec}).model_dump(mode="json", exclude_unset=True)
+        (self.out / "trained.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+        metrics = self.out / "metrics.jsonl"
+        done = metrics.read_text().splitlines(keepends=True)[: self.first] if metrics.exists() else []
+        metrics.write_text("".join(done))
 
     def save(self) -> None:
         """Write the checkpoint and the epoch's line of metrics."""
@@ -161,15 +178,11 @@ class Trainer:
     def epoch(self, number: int, advance: Any) -> None:
         """One pass over the training images."""
         started, losses, spec = time.time(), [], self.spec
+        torch.manual_seed(int(np.random.default_rng((spec.seed, number, 1)).integers(1 << 63)))  # as if the run had never been cut off
         if number == 0:
             self.observe()
         self.model.train()
-        with torch.no_grad():
-            for weight, quantiser in self.model.quantised():
-                quantiser.before_epoch(weight, number, spec.epochs)
-            for module in self.model.modules():
-                if isinstance(module, ActivationQuantiser):
-                    module.before_epoch(number, spec.epochs)
+        self.model.before_epoch(number, spec.epochs)
         self._dropout()
         for x, y in _batches(self.train_split, spec, np.random.default_rng((spec.seed, number))):
             losses.append(self.step(prepare(self.net.input, x).contiguous(memory_format=torch.channels_last), torch.from_numpy(y).long()))
@@ -196,8 +209,7 @@ class Trainer:
         return loss.item()
 
     def _dropout(self) -> None:
-        dense = [p for p in self.model.products.values() if isinstance(p.spec, t.Dense)]
-        for product in dense[1:] if isinstance(self.model.topology.layers[0], t.Dense) else dense:
+        for product in [p for p in list(self.model.products.values())[1:] if isinstance(p.spec, t.Dense)]:
             kept = float(product.quantiser.mask.float().mean()) if isinstance(product.quantiser, PrunedWeights) else 1.0
             product.dropout = rescaled_dropout(self.spec.dropout, kept)
 
@@ -207,16 +219,18 @@ def _columns(layer: t.LayerSpec, x: Tensor) -> Tensor:
     if not isinstance(layer, t.Conv):
         return x.flatten(1)
     top, left, bottom, right = layer.pad
-    padded = F.pad(x, (left, right, top, bottom), value=layer.pad_value)
+    padded = F.pad(as_maps(x), (left, right, top, bottom), value=layer.pad_value)
     columns = F.unfold(padded, layer.kernel, layer.dilation, 0, layer.stride)
     return columns.transpose(1, 2).reshape(-1, columns.shape[1] // layer.groups)
 
 
 def _check_data(net: t.Topology, spec: t.TrainSpec, split: data.Split) -> None:
-    if np.prod(split.x.shape[1:]) != np.prod(net.input.chw) or not 1 <= spec.batch <= len(split.x):
-        raise BnnhwError(
-            f"train: {spec.data} has {len(split.x)} images of {split.x.shape[1:]}; the input {net.input.shape} or batch {spec.batch} does not fit"
-        )
+    if net.input.type != "uint8":
+        raise BnnhwError(f"input: {spec.data} is of uint8 pixels, the type is {net.input.type}; use uint8, with preprocess threshold for bits")
+    if np.prod(split.x.shape[1:]) != np.prod(net.input.chw):
+        raise BnnhwError(f"input: {spec.data} has images of {split.x.shape[1:]}, the shape is {net.input.shape}; give that of the images")
+    if spec.batch > len(split.x):
+        raise BnnhwError(f"train: a batch of {spec.batch} exceeds the {len(split.x)} images of {spec.data}; give a smaller one")
     outputs = np.prod(net.shape_of()[net.layers[-1].name])
     if outputs <= int(split.y.max()):
         raise BnnhwError(f"train: {spec.data} has {int(split.y.max()) + 1} classes, the network {outputs} outputs; add outputs")
@@ -228,15 +242,14 @@ def train(net: t.Topology, out: Path, spec: t.TrainSpec, *, resume: bool = True,
     Returns the last epoch's metrics (accuracies in percent). A run that was cut off goes on from its checkpoint.
     """
     trainer = Trainer(net, out, spec, own)
-    out.mkdir(parents=True, exist_ok=True)
-    described = net.model_copy(update={"train": spec}).model_dump(mode="json", exclude_unset=True)
-    (out / "trained.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
     if spec.calibrate:
+        trainer.begin()
         trainer.calibrate()
         trainer.save()
         return trainer.metrics
     if resume:
         trainer.resume()
+    trainer.begin()
     with Progress(disable=quiet) as progress:
         task = progress.add_task(net.name, total=spec.epochs * trainer.steps_per_epoch, completed=trainer.first * trainer.steps_per_epoch)
         for epoch in range(trainer.first, spec.epochs):

@@ -6,7 +6,7 @@ from typing import Any
 
 from bnnhw.ir.design import Design
 from bnnhw.ir.encoding import signed_bits
-from bnnhw.ir.integer import Layer, MatVec, Network, Windowed
+from bnnhw.ir.integer import Gather, Layer, MatVec, Network, Windowed
 from bnnhw.ir.pipeline import Pipeline
 
 
@@ -35,10 +35,26 @@ def layer_rows(net: Network, design: Design, chain: Pipeline) -> list[dict[str, 
                 "pe": f.pe,
                 "simd": f.simd,
             }
+        if isinstance(layer, Gather):
+            row |= {"pe": f.pe, **_shared_additions(net, layer)}
         if f.buffer_words:
             row |= {"window_lanes": f.lanes, "window_words": f.buffer_words}
         rows.append(row)
     return rows
+
+
+def _shared_additions(net: Network, layer: Gather) -> dict[str, int]:
+    """Additions for one pixel of all outputs: with products of their own, and with those that they look up.
+
+    Each pixel of the table is computed once, whatever the windows that it lies under.
+    """
+    (name,) = net.inputs_of(layer)
+    outputs, terms = layer.index.shape
+    table = net[name]
+    if not isinstance(table, MatVec):
+        return {}
+    products, each = table.weights.outputs, table.window.fan_in
+    return {"additions_alone": outputs * (terms * each - 1), "additions_shared": products * (each - 1) + outputs * (terms - 1)}
 
 
 def _kind(layer: Layer) -> str:

@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Gather, MatVec, Network
+from bnnhw.ir.integer import Gather, Layer, MatVec, Network
 from bnnhw.ir.text import read_yaml
 from bnnhw.schedule.folding import complete_folding, input_lanes, output_lanes, slowest_product, with_queues
+from bnnhw.schedule.queues import join_queues
 
 LONG_KEY = 120
+PRODUCT_KEYS = ("pe", "simd", "planes", "input_planes")
 Count = Annotated[int, Field(ge=1, le=1 << 24)]
 
 
@@ -52,7 +54,8 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
         file = _File.model_validate(data)
     except ValidationError as e:
         error = e.errors(include_url=False)[0]
-        raise BnnhwError(f"{where}: {'.'.join(map(str, error['loc'])) or 'design'}: {error['msg']}; see docs/design-file.md") from None
+        given = "" if error["type"] == "missing" else f" (given: {repr(error['input'])[:60]})"
+        raise BnnhwError(f"{where}: {'.'.join(map(str, error['loc'])) or 'design'}: {error['msg']}{given}; see docs/design-file.md") from None
     if file.network != net.name:
         raise BnnhwError(f"{where}: is for network {file.network[:60]!r}, not {net.name!r}; take the design of this network")
     names = [layer.name for layer in net.layers]
@@ -64,6 +67,7 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
         if isinstance(layer, MatVec) and layer.name not in file.layers:
             raise BnnhwError(f"{where}: layer {layer.name!r} is missing; give its pe and simd")
         entry = file.layers.get(layer.name, _Layer())
+        _refuse_surplus(layer, entry)
         planes = entry.planes or (layer.weights.planes if isinstance(layer, MatVec) else 1)
         given.append(
             d.Folding(
@@ -80,7 +84,28 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
     )
     design = with_queues(net, design)
     d.check(net, design)
+    _check_queues(net, design)
     return design
+
+
+def _refuse_surplus(layer: Layer, entry: _Layer) -> None:
+    own = PRODUCT_KEYS if isinstance(layer, MatVec) else ("pe",) if isinstance(layer, Gather) else ()
+    for key in PRODUCT_KEYS:
+        if key in entry.model_fields_set and key not in own:
+            raise BnnhwError(
+                f"layer {layer.name!r}: {key} {getattr(entry, key)} has no meaning for a layer of kind {type(layer).__name__}; remove it"
+            )
+
+
+def _check_queues(net: Network, design: d.Design) -> None:
+    """Refuse queues in which the branches of a join could block each other for ever."""
+    needed = join_queues(net, {f.name: f for f in design.layers})
+    for f in design.layers:
+        least = needed.get(f.name, ())
+        if any(a < b for a, b in zip(f.queue_words, least, strict=True)):
+            raise BnnhwError(
+                f"layer {f.name!r}: queues of {list(f.queue_words)} words can deadlock its branches; give {list(least)}, or none to have them chosen"
+            )
 
 
 def read_design(net: Network, path: Path) -> d.Design:

@@ -24,7 +24,6 @@ from bnnhw.lower import lower
 
 torch = pytest.importorskip("torch")
 
-from bnnhw.nn.distil import Teacher  # noqa: E402
 from bnnhw.nn.model import build, load_parameters  # noqa: E402
 from bnnhw.nn.quantiser import ActivationQuantiser, IntegerWeights, Levels, Own, Planes, WeightQuantiser  # noqa: E402
 from bnnhw.nn.train import prepare  # noqa: E402
@@ -130,7 +129,7 @@ def test_own_weights_and_levels_of_a_convolution_go_before_the_described_methods
     assert report.passed, report.rungs
 
 
-def test_a_checkpoint_remembers_whose_quantisers_it_had(trained: Path) -> None:
+def test_a_checkpoint_remembers_whose_quantisers_it_had(trained: Path, tmp_path: Path) -> None:
     net = Topology.model_validate(described())
     fewer = {name: OWN[name] for name in ("c1", "a1")}
     message = "trained with own quantisers in a1, c1, fc, given for a1, c1; pass the same own as in training"
@@ -141,8 +140,9 @@ def test_a_checkpoint_remembers_whose_quantisers_it_had(trained: Path) -> None:
     plain = described() | {"quantisers": {"activations": {"method": "uint"}}}
     with pytest.raises(BnnhwError, match="given for no layer"):
         load_parameters(build(Topology.model_validate(plain)), trained)
+    (tmp_path / "student.yaml").write_text(yaml.safe_dump(plain | {"train": {"data": "digits", "epochs": 1, "distil": {"teacher": str(trained)}}}))
     with pytest.raises(BnnhwError, match="levels are trained by a method"):
-        Teacher(Topology.model_validate(described(distil={"teacher": str(trained)})).train.distil, net.input)
+        bnnhw.train(tmp_path / "student.yaml", tmp_path / "student", quiet=True)
 
 
 def test_training_goes_on_from_a_checkpoint_with_own_quantisers(trained: Path) -> None:

@@ -17,6 +17,7 @@ from bnnhw import golden
 from bnnhw.ir import compressions as c
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import MatVec
+from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import lower
@@ -26,6 +27,8 @@ from bnnhw.lower.weights import ordered
 from bnnhw.nn.compress.build import compression_quantiser
 from bnnhw.nn.compress.two_steps import FactoredWeights, LowRankWeights, ProductWeights, SharedKernelWeights
 from bnnhw.nn.quantiser import IntegerWeights, WeightQuantiser
+from bnnhw.report.layers import layer_rows
+from bnnhw.schedule import fully_folded
 
 KERNELS = [{"method": "kernels"}, {"method": "kernels", "n": 2}]
 ANY_SHAPE = [
@@ -457,3 +460,12 @@ def test_stored_steps_that_do_not_fit_are_refused(rng: np.random.Generator) -> N
     for name in ("c.index", "c.table"):
         with pytest.raises(BnnhwError, match=r"layer 'c': .*; export (them|it) again"):
             lower(TrainedNetwork(on_vector.topology, on_vector.tensors | {name: on_vector.tensors[name][:, :0]}))
+
+
+def test_the_saving_of_shared_kernels_is_reported(rng: np.random.Generator) -> None:
+    found = compression_quantiser(spec_of({"method": "kernels", "n": 4}), (32, 3, 3, 3), "c").integers(normal(rng, 32, 3, 3, 3))
+    layers = [product_layer((32, 3, 3, 3))]
+    net = lower(network(layers, {}, found, False, "bipolar", [3, 6, 6])).network
+    row = layer_rows(net, design := fully_folded(net, 100.0), pipeline(net, design))[-1]
+    assert row["additions_alone"] == 32 * (27 - 1)
+    assert row["additions_shared"] == 3 * 4 * 8 + 32 * 2
