@@ -251,6 +251,11 @@ class Gather(_OverWindow):
         """Channels, rows, columns of the output."""
         return len(self.index), self.window.out_rows, self.window.out_columns
 
+    @property
+    def stored_bits(self) -> int:
+        """Bits that hold the lookups: a place, whether it counts, and its sign each."""
+        return self.index.size * (max(1, (self.window.fan_in - 1).bit_length()) + 2)
+
     @cached_property
     def total_range(self) -> tuple[I64, I64]:
         """[O] least and [O] greatest total."""
@@ -548,8 +553,9 @@ class Network:
 
     @property
     def weight_bits(self) -> int:
-        """Bits of weights in all layers."""
-        return sum(layer.weights.stored_bits for layer in self.layers if isinstance(layer, MatVec))
+        """Bits of weights, and of lookups, in all layers."""
+        weights = sum(layer.weights.stored_bits for layer in self.layers if isinstance(layer, MatVec))
+        return weights + sum(layer.stored_bits for layer in self.layers if isinstance(layer, Gather))
 
     def labels(self, outputs: NDArray[np.integer]) -> I64:
         """[N] class of outputs [N, O, 1, 1] or [N, O]."""

@@ -421,7 +421,7 @@ class TrainSpec(_Frozen):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Of sgd."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
-    """Behind a rise over the first 100 steps. `step`: a tenth at one and at three quarters of the way."""
+    """Behind a rise over the first 100 steps. `step`: a tenth at one half and again at three quarters."""
     weight_decay: Weight = 0.0
     l1: Weight = 0.0
     l2: Weight = 0.0

@@ -39,7 +39,7 @@ def prepare(spec: t.InputSpec, x: np.ndarray) -> Tensor:
     x = torch.from_numpy(np.ascontiguousarray(x)).float().reshape(len(x), *spec.chw)
     if isinstance(spec.preprocess, t.PixelThreshold):
         return torch.where(x >= spec.preprocess.threshold, 1.0, -1.0)
-    if spec.preprocess in ("2x-1", "2p-255"):
+    if spec.preprocess == "2p-255":
         return 2 * x - 255
     if spec.preprocess == "none":
         return x

@@ -54,8 +54,8 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
         file = _File.model_validate(data)
     except ValidationError as e:
         error = e.errors(include_url=False)[0]
-        given = "" if error["type"] == "missing" else f" (given: {repr(error['input'])[:60]})"
-        raise BnnhwError(f"{where}: {'.'.join(map(str, error['loc'])) or 'design'}: {error['msg']}{given}; see docs/design-file.md") from None
+        value = "" if error["type"] == "missing" else f" (given: {repr(error['input'])[:60]})"
+        raise BnnhwError(f"{where}: {'.'.join(map(str, error['loc'])) or 'design'}: {error['msg']}{value}; see docs/design-file.md") from None
     if file.network != net.name:
         raise BnnhwError(f"{where}: is for network {file.network[:60]!r}, not {net.name!r}; take the design of this network")
     names = [layer.name for layer in net.layers]
