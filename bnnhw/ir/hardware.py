@@ -99,7 +99,9 @@ def popcount_form(layer: MatVec) -> PopcountForm:
     low, high = layer.dot_range
     if layer.partial is not None:
         if len(scale) > 1 or (scale != 1).any():
-            raise BnnhwError(f"layer {layer.name!r}: partial sums are narrowed for one weight plane of scale 1 only; use binary or ternary weights")
+            raise BnnhwError(
+                f"layer {layer.name!r}: partial sums are narrowed for one weight plane of scale 1 only, it has {len(scale)} of {np.unique(scale).tolist()}; use binary or ternary weights"
+            )
         one = np.ones(o, np.int64)
         return PopcountForm(coeffs, scale, one, 0 * one, low, high)
     if (scale[0] <= 0).any() and len(scale) == 1:

@@ -278,7 +278,7 @@ class _Builder:
         c, w, s = layer.window.shape[0], layer.window, end.stream
         m = Stream(c * w.out_pixels, c, f.lanes, s.planes)
         parameters: dict[str, int | str] = {
-            "LANES": f.lanes, "PLANES": s.planes, "N_TAPS": w.taps, "TAP_W": index_bits(w.taps), **_order(layer.x),
+            "LANES": f.lanes, "PLANES": s.planes, "N_TAPS": w.taps, "TAP_W": index_bits(w.taps), **_order(layer.name, layer.x),
         }  # fmt: skip
         end = self.add("bnn_pool", f"{layer.name}_pool", layer.name, parameters, (end,), m, self.instances[-1].beats)
         return self.whole(layer.name, layer.name, end) if integers else end
@@ -487,7 +487,7 @@ def _code_bits(code: Format, level: int) -> int:
     return sum(int(b) << q for q, b in enumerate(code.codebook[level]))
 
 
-def _order(code: Format) -> dict[str, int | str]:
+def _order(layer: str, code: Format) -> dict[str, int | str]:
     """How a pool compares codes: as numbers where these rise with the level, else by rank."""
     if isinstance(code, Integers):
         return {"ORDER": 1, "RANK_W": 1, "RANKS": 0}
@@ -501,7 +501,9 @@ def _order(code: Format) -> dict[str, int | str]:
         ranks[c] = level
     bits = index_bits(code.levels)
     if len(ranks) * bits > MAX_LITERAL_BITS:
-        raise BnnhwError(f"a pool of {code.planes} planes in an order of their own has too large a table; pool before the activation")
+        raise BnnhwError(
+            f"layer {layer!r}: a table of {len(ranks) * bits} bits orders its {code.planes} planes, at most {MAX_LITERAL_BITS} fit; pool before the activation"
+        )
     return {"ORDER": 2, "RANK_W": bits, "RANKS": _table(ranks, bits)}
 
 

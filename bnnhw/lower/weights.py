@@ -70,7 +70,10 @@ def _planes(trained: TrainedNetwork, layer: Conv | Dense, window: Window) -> Wei
     shape = (p, *stored_shape(layer, window))
     bits = bits_of(trained.tensor(layer.name, name, (shape,)), layer, name)
     scale = whole(trained.tensor(layer.name, layer.tensor_name("scale"), ((p, layer.out),)), layer, layer.tensor_name("scale"))
-    mask = None
+    for o in np.flatnonzero(~scale.any(0))[:1]:
+        raise BnnhwError(f"layer {layer.name!r}: every plane of output {o} has the scale 0, so no input changes it; retrain, or remove the output")
+    bits ^= (scale < 0).reshape(*scale.shape, *[1] * (bits.ndim - 2))
+    scale, mask = np.abs(scale), None
     if layer.tensor_name("mask") in trained.tensors:
         mask = ordered(bits_of(trained.tensor(layer.name, layer.tensor_name("mask"), (shape,)), layer, layer.tensor_name("mask")), window)
     return Weights(Alphabet.BIPOLAR, ordered(bits, window), scale, None if mask is None or mask.all() else mask)

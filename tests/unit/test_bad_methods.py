@@ -138,6 +138,7 @@ GENERATE: dict[str, tuple[Callable[[dict[str, Any], Tensors], None], str]] = {
     "shift too far": (tensor("x.shift", 64), "layer 'x': 'x.shift' is 64, a shift is 0 to 40; export it again"),
     "planes scale NaN": (tensor("c.scale", np.nan), "layer 'c': 'c.scale' holds NaN or infinity; retrain or mend the file"),
     "planes scale not whole": (tensor("c.scale", 0.5), "layer 'c': 'c.scale' must hold integers, it holds 0.5; round them over a scale"),
+    "planes scale of 0": (tensor("c.scale", np.array([[1, 0, 1, 1]] * 2)), "layer 'c': every plane of output 1 has the scale 0, so no input changes it; retrain, or remove the output"),
     "planes scale too large": (tensor("c.scale", 1 << 25), "layer 'c': 'c.scale' holds 33554432, at most 16777216 fits; use fewer bits"),
     "planes scale of another number": (tensor("c.scale", np.ones((3, 4))), "layer 'c': 'c.scale' has shape (3, 4), not (2, 4); check the layer's sizes"),
     "planes mask of another number": (tensor("c.mask", np.ones((1, 4, 2, 3, 3))), "layer 'c': 'c.mask' has shape (1, 4, 2, 3, 3), not (2, 4, 2, 3, 3)"),

@@ -98,7 +98,8 @@ def test_every_weight_is_in_the_memory_once(rng: np.random.Generator) -> None:
         for layer in net.layers:
             if isinstance(layer, MatVec):
                 f = random_design(net, seed)[layer.name]
-                words = weight_words(layer, f).reshape(layer.window.groups, d.row_folds(layer, f), d.input_folds(layer, f), f.pe, f.simd)
+                beats = d.segments(layer) * d.segment_folds(layer, f)  # each is read again for every turn of input planes
+                words = weight_words(layer, f).reshape(layer.window.groups, d.row_folds(layer, f), beats, f.pe, f.simd)
                 rows = words.transpose(0, 1, 3, 2, 4).reshape(layer.window.groups, -1, words.shape[2] * f.simd)
                 kept = rows[:, : layer.weights.outputs // layer.window.groups, : layer.window.fan_in]
                 assert (kept.reshape(-1, layer.window.fan_in) == layer.weights.bits[0]).all()
