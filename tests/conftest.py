@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the cores: PyTorch's threads would wait for one another
 
 
 def _folder(variable: str, name: str) -> Path | None:
