@@ -367,7 +367,7 @@ TRAIN: dict[str, tuple[Change, str]] = {
     "an unread layer": (keys("j", inputs=["x", "x"]), "layer 'm': nothing reads its output; remove it or make it the last"),
     "partial taps that do not divide": (keys("m", partial={"taps": 5, "bits": 4}, pad_value=1), "layer 'm': partial sums of 5 inputs do not divide its fan-in 36; choose a divisor"),
     "partial sums of a bad margin": (keys("m", partial={"taps": 6, "bits": 4}), "layer 'm': partial sums need a margin of levels and whole inputs; set pad_value to a level"),
-    "partial sums of planes": (keys("k", partial={"taps": 2, "bits": 4}, quantiser={"method": "dorefa", "bits": 3}), "layer 'k': partial sums are narrowed for one weight plane of scale 1 only; use binary or ternary weights"),
+    "partial sums of planes": (keys("k", partial={"taps": 2, "bits": 4}, quantiser={"method": "dorefa", "bits": 3}), "layer 'k': partial sums are narrowed for one weight plane of scale 1 only, it has 3 of [1, 2, 4]; use binary or ternary weights"),
     "partial sums in groups": (keys("m", partial={"taps": 6, "bits": 4}, pad_value=1, groups=2), "layer 'm': partial sums in groups are not trained; use groups: 1"),
     "factors in groups": (keys("m", quantiser={"method": "lowrank", "rank": 2}, groups=2), "layer 'm': factored weights in groups are not generated; use groups: 1"),
     "a margin between levels": (keys("m", inputs=["a"], pad_value=1), "layer 'm': pads with 1, which is no multiple of its input's unit 0.333333; pad with 0"),
