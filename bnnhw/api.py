@@ -20,8 +20,9 @@ from bnnhw.emit import emit_verilog, naming
 from bnnhw.ir.design import Design
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.expected import read_expected
+from bnnhw.ir.instances import Pipeline
 from bnnhw.ir.integer import Network
-from bnnhw.ir.pipeline import Pipeline, pipeline
+from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.store import network_bytes, read_network
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import Lowered, lower

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 from math import ceil
 
-from bnnhw.ir.pipeline import Stream, Wire, _Builder
+from bnnhw.ir.instances import Stream, Wire
+from bnnhw.ir.wiring import Wiring
 from sim.corners import Corner, pack, unpack
 from sim.streams import Traffic, stream_tests
 
 
 def corner(elements: int, n_in: int, n_out: int, planes: int = 1, elem: int = 1) -> Corner:
     """Parameters for vectors of `elements`."""
-    chain = _Builder(None, None)  # type: ignore[arg-type]  # a width converter asks for neither network nor design
+    chain = Wiring()
     chain.gearbox("", "", Wire("", Stream(elements, elements, n_in, planes, elem)), elements, n_out, elements)
     return Corner({k: int(v) for k, v in chain.instances[-1].parameters.items()})
 

@@ -8,9 +8,12 @@ import numpy as np
 
 from bnnhw.ir import design
 from bnnhw.ir.encoding import Encoding
-from bnnhw.ir.integer import MatVec, Sums, Window
-from bnnhw.ir.pipeline import Stream, Wire, _Builder
+from bnnhw.ir.heads import Sums
+from bnnhw.ir.instances import Stream, Wire
+from bnnhw.ir.layers import MatVec
 from bnnhw.ir.weights import Weights
+from bnnhw.ir.window import Window
+from bnnhw.ir.wiring import Wiring
 from bnnhw.schedule.folding import complete_folding
 from sim.corners import Corner, pack, unpack
 from sim.streams import Traffic, stream_tests
@@ -29,7 +32,7 @@ def corner(window: Window, lanes: int = 1, planes: int = 1, least: bool = False)
         folding = design.Folding("layer", lanes=lanes, buffer_words=1 << (words - 1).bit_length())
     channels, rows, columns = window.shape
     stream = Stream(channels * rows * columns, channels, lanes, planes)
-    chain = _Builder(None, None)  # type: ignore[arg-type]  # a window asks for neither network nor design
+    chain = Wiring()
     chain.window(layer, complete_folding(layer, folding, 1), Wire("", stream), window.pad_level)
     return Corner({k: int(v) for k, v in chain.instances[-1].parameters.items()})
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from bnnhw.emit.verilog import environment, naming
 from bnnhw.ir.design import Design
+from bnnhw.ir.instances import Stream
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layout import beat_bytes
-from bnnhw.ir.pipeline import Stream, pipeline
+from bnnhw.ir.pipeline import pipeline
 
 
 def emit_bench(designs: Sequence[tuple[Network, Design]]) -> dict[str, str]:

@@ -8,16 +8,17 @@ from numpy.typing import NDArray
 from bnnhw.ir import design as d
 from bnnhw.ir.encoding import I64, U8
 from bnnhw.ir.hardware import Gate, Headed, affine_terms, gate, head_form, popcount_thresholds
-from bnnhw.ir.integer import Gather, Layer, MatVec, Requantise, Table, Thresholds
-from bnnhw.ir.pipeline import Instance
+from bnnhw.ir.heads import Thresholds
+from bnnhw.ir.instances import Instance, Memory
+from bnnhw.ir.layers import Gather, Layer, MatVec, Requantise, Table
 
 
 def memory_text(layer: Layer, folding: d.Folding, instance: Instance) -> str:
     """The file that `instance` of `layer` reads."""
     match layer:
-        case MatVec() if instance.memory == "weights":
+        case MatVec() if instance.memory is Memory.WEIGHTS:
             return hex_words(weight_words(layer, folding))
-        case Gather() if instance.memory == "weights":
+        case Gather() if instance.memory is Memory.WEIGHTS:
             return hex_words(gather_words(layer, folding, instance))
         case Table():
             return hex_words(_fields(_table_entries(layer), int(instance.parameters["OUT_W"])))
@@ -71,11 +72,13 @@ def _table_entries(layer: Table) -> I64:
 
 def head_words(layer: Headed, f: d.Folding, instance: Instance) -> U8:
     """[words, bits] limits below flips, or biases above scales, in the order (border class, group, row fold, part)."""
-    if isinstance(layer.head, Thresholds) and instance.memory == "head":
+    memory = instance.memory
+    assert memory is not None
+    if isinstance(layer.head, Thresholds) and memory is Memory.HEAD:
         return _limit_words(layer, layer.head, f, int(instance.parameters["LIMIT_W"]))
-    scale, bias = affine_terms(layer, str(instance.memory))
+    scale, bias = affine_terms(layer, memory)
     low, high = int(instance.parameters["SCALE_W"]), int(instance.parameters["BIAS_W"])
-    fold = {"head": _rows, "scale": _plane_rows, "partial": _segment_rows}[str(instance.memory)]
+    fold = {Memory.HEAD: _rows, Memory.SCALE: _plane_rows, Memory.PARTIAL: _segment_rows}[memory]
     scales = _split(_fields(fold(np.broadcast_to(scale, bias.shape), layer, f, 0), low), low)
     biases = _split(_fields(fold(bias, layer, f, 0), high), high)
     return np.concatenate([scales, biases], axis=2).reshape(len(scales), -1)

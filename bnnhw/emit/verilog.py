@@ -12,8 +12,10 @@ from bnnhw.emit.memories import memory_text
 from bnnhw.emit.names import identifiers
 from bnnhw.emit.resources import resource_folder
 from bnnhw.ir.design import Design
-from bnnhw.ir.integer import MatVec, Network
-from bnnhw.ir.pipeline import PORT, Instance, Pipeline, Stream, pipeline
+from bnnhw.ir.instances import Instance, Pipeline, Stream
+from bnnhw.ir.integer import PORT, Network
+from bnnhw.ir.layers import MatVec
+from bnnhw.ir.pipeline import pipeline
 
 AXI = ("tdata", "tkeep", "tlast", "tvalid", "tready")
 
@@ -34,7 +36,8 @@ class Naming:
 
     def memory(self, instance: Instance) -> str:
         """Path of an instance's memory file from the output folder."""
-        return f"mem/{self.module}_{self.layers[instance.layer]}_{instance.memory}.mem"
+        assert instance.memory is not None
+        return f"mem/{self.module}_{self.layers[instance.layer]}_{instance.memory.value}.mem"
 
 
 def naming(net: Network) -> Naming:

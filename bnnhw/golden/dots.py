@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bnnhw.golden.windows import pad, taps
 from bnnhw.ir.encoding import Alphabet, Encoding, numbers
-from bnnhw.ir.integer import MatVec
+from bnnhw.ir.layers import MatVec
 
 BLOCK, RUN = 1 << 16, 1 << 12
 """Partial sums held at once by the popcount loop, so that they stay in cache, and the longest run of them."""

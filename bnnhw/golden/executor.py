@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from bnnhw.golden.dots import dot_products
 from bnnhw.golden.windows import pad, taps
-from bnnhw.ir import integer as i
 from bnnhw.ir.encoding import I64, U8, Encoding, numbers
+from bnnhw.ir.heads import Head, Thresholds
+from bnnhw.ir.integer import PORT, Network
+from bnnhw.ir.layers import Add, Concat, Gather, Layer, MatVec, Multiply, Pool, Requantise, SumPool, Table
 
 FRAMES_PER_TASK = 16
 """At most: enough that NumPy's calls are long, few enough that every core has work."""
@@ -34,7 +36,7 @@ class Trace:
     layers: dict[str, Stored] = field(default_factory=dict)
 
 
-def run(net: i.Network, frames: NDArray[np.integer], *, trace: bool = False, progress: Callable[[int], None] | None = None) -> Trace:
+def run(net: Network, frames: NDArray[np.integer], *, trace: bool = False, progress: Callable[[int], None] | None = None) -> Trace:
     """Evaluate `net` on raw frames [N, ...].
 
     `trace` keeps every layer's output; `progress` is called with the number of frames each task finished.
@@ -45,7 +47,7 @@ def run(net: i.Network, frames: NDArray[np.integer], *, trace: bool = False, pro
     last_use = {name: layer.name for layer in net.layers for name in net.inputs_of(layer)}
 
     def work(chunk: U8) -> dict[str, Stored]:
-        alive: dict[str, Stored] = {i.PORT: chunk}
+        alive: dict[str, Stored] = {PORT: chunk}
         kept: dict[str, Stored] = {}
         for layer in net.layers:
             sources = net.inputs_of(layer)
@@ -70,19 +72,19 @@ def run(net: i.Network, frames: NDArray[np.integer], *, trace: bool = False, pro
 
 
 @singledispatch
-def evaluate(layer: i.Layer, *xs: Stored) -> Stored:
+def evaluate(layer: Layer, *xs: Stored) -> Stored:
     """Output [N, H, W, C] of one layer for its inputs."""
     raise AssertionError(layer)
 
 
 @evaluate.register
-def _(layer: i.MatVec, x: Stored) -> Stored:
+def _(layer: MatVec, x: Stored) -> Stored:
     total = dot_products(layer, x.astype(np.uint8, copy=False) if isinstance(layer.x, Encoding) else x)
     return _head(layer.head, total, layer.window.class_map)
 
 
 @evaluate.register
-def _(layer: i.Gather, x: Stored) -> Stored:
+def _(layer: Gather, x: Stored) -> Stored:
     w = layer.window
     seen = np.concatenate(taps(pad(x.astype(np.int64, copy=False), w), w), axis=-1)
     total = np.zeros((*seen.shape[:3], len(layer.index)), np.int64)
@@ -92,12 +94,12 @@ def _(layer: i.Gather, x: Stored) -> Stored:
 
 
 @evaluate.register
-def _(layer: i.Requantise, x: Stored) -> Stored:
+def _(layer: Requantise, x: Stored) -> Stored:
     return _head(layer.head, x, np.zeros(x.shape[1:3], np.int64))
 
 
 @evaluate.register
-def _(layer: i.Pool, x: Stored) -> Stored:
+def _(layer: Pool, x: Stored) -> Stored:
     first, *others = taps(pad(x, layer.window), layer.window)
     out = first.copy()
     for other in others:
@@ -106,32 +108,32 @@ def _(layer: i.Pool, x: Stored) -> Stored:
 
 
 @evaluate.register
-def _(layer: i.SumPool, x: Stored) -> Stored:
+def _(layer: SumPool, x: Stored) -> Stored:
     return np.sum(taps(pad(x.astype(np.int64, copy=False), layer.window), layer.window), axis=0)
 
 
 @evaluate.register
-def _(layer: i.Add, a: Stored, b: Stored) -> Stored:
+def _(layer: Add, a: Stored, b: Stored) -> Stored:
     return (a.astype(np.int64) << layer.shifts[0]) + (b.astype(np.int64) << layer.shifts[1])
 
 
 @evaluate.register
-def _(layer: i.Multiply, a: Stored, b: Stored) -> Stored:
+def _(layer: Multiply, a: Stored, b: Stored) -> Stored:
     return a.astype(np.int64) * b.astype(np.int64)
 
 
 @evaluate.register
-def _(layer: i.Table, x: Stored) -> Stored:
+def _(layer: Table, x: Stored) -> Stored:
     return layer.entries[x.astype(np.int64) - layer.x.low]
 
 
 @evaluate.register
-def _(layer: i.Concat, a: Stored, b: Stored) -> Stored:
+def _(layer: Concat, a: Stored, b: Stored) -> Stored:
     return np.concatenate([a, b], axis=-1)
 
 
-def _head(head: i.Head, total: NDArray[np.integer], class_map: I64) -> Stored:
+def _head(head: Head, total: NDArray[np.integer], class_map: I64) -> Stored:
     """Levels or numbers of totals [N, H, W, O]."""
     per_class = head.per_class
     rows = per_class[0] if len(per_class) == 1 else per_class[class_map]
-    return head.level(total, rows) if isinstance(head, i.Thresholds) else head.out(total, rows)
+    return head.level(total, rows) if isinstance(head, Thresholds) else head.out(total, rows)

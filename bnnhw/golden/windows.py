@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir.integer import Window
+from bnnhw.ir.window import Window
 
 
 def pad(x: NDArray, window: Window) -> NDArray:

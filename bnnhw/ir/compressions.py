@@ -15,11 +15,13 @@ Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 
 
-class _Frozen(BaseModel):
+class CompressionSpec(BaseModel):
+    """Base of the rules."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class _Pruning(_Frozen):
+class _Pruning(CompressionSpec):
     steps: Steps = 4
     """Prunings with retraining between them, spread over the epochs."""
     base: Literal["binary", "bits"] = "binary"
@@ -55,7 +57,7 @@ class PruneStructured(_Pruning):
     norm: Literal[1, 2] = 1
 
 
-class _Cut(_Frozen):
+class _Cut(CompressionSpec):
     start: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Fraction of the epochs that train real weights before the code is cut."""
 
@@ -81,7 +83,7 @@ class KMeansRows(_Codebook):
     seed: Seed = 0
 
 
-class Hashed(_Frozen):
+class Hashed(CompressionSpec):
     """A hash of its position gives every weight one of `buckets` trained values and a sign (Chen et al. 2015, HashedNets)."""
 
     method: Literal["hashed"] = "hashed"
@@ -90,7 +92,7 @@ class Hashed(_Frozen):
     seed: Seed = 0
 
 
-class Impq(_Frozen):
+class Impq(CompressionSpec):
     """Every output has its own width, `budget` bits a weight on average (Gonugondla & Shanbhag 2022, IMPQ)."""
 
     method: Literal["impq"] = "impq"

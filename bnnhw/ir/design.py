@@ -7,7 +7,8 @@ from math import ceil, gcd, prod
 
 from bnnhw.ir.encoding import Format, Integers
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Concat, Gather, Layer, MatVec, Network, Pool, Requantise, SumPool, Windowed
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import Concat, Gather, Layer, MatVec, Pool, Requantise, SumPool, Windowed
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ import numpy as np
 
 from bnnhw.ir.encoding import I64, Alphabet, signed_bits
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Gather, MatVec, Requantise, Sums, Thresholds
+from bnnhw.ir.heads import Sums, Thresholds
+from bnnhw.ir.instances import Memory
+from bnnhw.ir.layers import Gather, MatVec, Requantise
 
 Headed = MatVec | Gather | Requantise
 
@@ -132,17 +134,17 @@ def head_range(layer: Headed) -> tuple[I64, I64]:
             return np.full(layer.shape[0], layer.x.low, np.int64), np.full(layer.shape[0], layer.x.high, np.int64)
 
 
-def affine_terms(layer: Headed, memory: str) -> tuple[I64, I64]:
-    """Scale [n] and bias [B, n] of an affine of the layer: its `head`, plane `scale`s, or what makes a `partial` sum.
+def affine_terms(layer: Headed, memory: Memory) -> tuple[I64, I64]:
+    """Scale [n] and bias [B, n] of an affine of the layer: its HEAD, the SCALE of its planes, or what makes a PARTIAL sum.
 
     n is O for the head, P * O (plane major) for the scales, S * O (segment major) for partial sums.
     """
     form = head_form(layer)
-    if memory == "head":
+    if memory is Memory.HEAD:
         assert isinstance(layer.head, Sums)
         return popcount_affine(layer.head, form)
     assert isinstance(layer, MatVec)
-    if memory == "scale":
+    if memory is Memory.SCALE:
         return form.scale.reshape(-1), np.zeros((1, form.scale.size), np.int64)
     _, divisor, terms = plane_terms(layer)
     constant = terms[0].T.reshape(-1)

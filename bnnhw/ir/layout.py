@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.ir.encoding import I64, U8, Encoding, Integers
+from bnnhw.ir.instances import Stream
 from bnnhw.ir.integer import Network
-from bnnhw.ir.pipeline import Stream
 
 
 def beat_bytes(stream: Stream) -> int:

@@ -5,32 +5,18 @@ Emission prints it, the schedule reads its beats, an estimate sums its costs: th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
-from math import ceil, gcd
-from typing import Any
 
 from bnnhw.ir import design as d
 from bnnhw.ir.encoding import Format, Integers, signed_bits
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import affine_terms, gate, head_form, head_range, index_bits, plane_terms, popcount_form
-from bnnhw.ir.integer import (
-    PORT,
-    Add,
-    Concat,
-    Fixed,
-    Gather,
-    Layer,
-    MatVec,
-    Multiply,
-    Network,
-    Pool,
-    Requantise,
-    SumPool,
-    Sums,
-    Table,
-    Windowed,
-)  # fmt: skip
+from bnnhw.ir.heads import Fixed, Sums
+from bnnhw.ir.instances import Instance, Memory, Pipeline, Stream, Wire
+from bnnhw.ir.integer import PORT, Network
+from bnnhw.ir.layers import Add, Concat, Gather, Layer, MatVec, Multiply, Pool, Requantise, SumPool, Table
+from bnnhw.ir.wiring import Wiring, literal
 
 MAX_LITERAL_BITS = 32_768
 """What every tool takes."""
@@ -38,192 +24,35 @@ OVERFLOWS = {"saturate": 0, "zero": 1, "wrap": 2}
 """Values of the RTL parameter."""
 
 
-@dataclass(frozen=True)
-class Stream:
-    """Elements on the wire: `elements` a frame in vectors; a vector's last beat may be short."""
-
-    elements: int
-    vector: int
-    lanes: int
-    planes: int = 1
-    elem_bits: int = 1
-    """Bits of an element in one plane."""
-
-    @property
-    def width(self) -> int:
-        """Bits of a beat."""
-        return self.lanes * self.planes * self.elem_bits
-
-    @property
-    def beats(self) -> int:
-        """Beats of a frame."""
-        return self.elements // self.vector * ceil(self.vector / self.lanes)
-
-    @property
-    def even(self) -> bool:
-        """Whether no beat is short."""
-        return self.vector % self.lanes == 0
-
-
-@dataclass(frozen=True)
-class Wire:
-    """A stream that leaves an instance; `branch` where it is one of a fork's."""
-
-    source: str
-    stream: Stream
-    branch: int | None = None
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One library module: parameters as numbers, `beats` cycles of work a frame."""
-
-    module: str
-    name: str
-    layer: str
-    """The layer it serves; PORT at the ends."""
-    parameters: dict[str, int | str]
-    reads: tuple[Wire, ...]
-    """None for the guard of the input port."""
-    m: Stream
-    beats: int
-    memory: str | None = None
-    """What its FILE holds, where it has one."""
-    branches: int = 0
-    """Streams out of a fork, 0 for one plain stream."""
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """Instances, each behind those it reads. The first guards the input port, the last marks the output port's frames."""
-
-    instances: tuple[Instance, ...]
-    taps: dict[str, Instance] = field(default_factory=dict)
-    """Per layer, the instance that its output leaves."""
-
-    @property
-    def interval(self) -> int:
-        """Cycles from frame to frame when neither side stalls."""
-        return max(i.beats for i in self.instances)
-
-    @property
-    def bottleneck(self) -> Instance:
-        """The first instance that needs the whole interval."""
-        return max(self.instances, key=lambda i: i.beats)
-
-    @property
-    def source(self) -> Stream:
-        """The input port."""
-        return self.instances[0].m
-
-    @property
-    def sink(self) -> Stream:
-        """The output port."""
-        return self.instances[-1].m
-
-
 def pipeline(net: Network, design: d.Design) -> Pipeline:
     """The pipeline of a design that `bnnhw.ir.design.check` accepts."""
     d.check(net, design)
     c, rows, columns = net.port.shape
     elements = c * rows * columns
-    build = _Builder(net, design)
+    build = _Layers(net, design)
     end = build.edge("bnn_frame", "input_frame", Stream(elements, elements, design.input_lanes, 1, net.x.planes), ())
     end = build.queue(PORT, "input_fifo", end, 2)
     if net.x.planes > 1:
         end = build.planes(PORT, "input", end)
-    build.publish(PORT, "input", end)
+    build.publish(PORT, "input", end, len(net.readers[PORT]))
     for layer in net.layers:
         end = build.layer(layer)
         build.taps[layer.name] = build.instances[-1]
-        build.publish(layer.name, layer.name, build.queue(layer.name, f"{layer.name}_fifo", end, design[layer.name].fifo_words))
+        end = build.queue(layer.name, f"{layer.name}_fifo", end, design[layer.name].fifo_words)
+        build.publish(layer.name, layer.name, end, len(net.readers[layer.name]))
     (last,) = build.ends[net.layers[-1].name]
     last = build.adapt(PORT, "output", last, last.stream.elements, design.output_lanes)
     build.edge("bnn_last", "output_last", last.stream, (last,))
     return Pipeline(tuple(build.instances), build.taps)
 
 
-class _Builder:
-    """Adds instances one behind the other; every method returns the wire that leaves the last."""
+class _Layers(Wiring):
+    """Adds the instances of a network's layers."""
 
     def __init__(self, net: Network, design: d.Design) -> None:
+        super().__init__()
         self.net, self.design = net, design
-        self.instances: list[Instance] = []
         self.taps: dict[str, Instance] = {}
-        self.ends: dict[str, list[Wire]] = {}
-        """Per layer, and for PORT, the streams that its readers have still to take."""
-
-    def add(
-        self, module: str, name: str, layer: str, parameters: dict[str, int | str], reads: tuple[Wire, ...], m: Stream, beats: int, **more: Any
-    ) -> Wire:
-        self.instances.append(Instance(module, name, layer, parameters, reads, m, beats, **more))
-        return Wire(name, m)
-
-    def edge(self, module: str, name: str, s: Stream, reads: tuple[Wire, ...]) -> Wire:
-        tail = s.elements - (s.beats - 1) * s.lanes
-        keep = (1 << ceil(tail * s.elem_bits / 8)) - 1
-        parameters: dict[str, int | str] = {"DATA_W": s.width, "N_BEATS": s.beats, "KEEP": keep, "BEAT_W": index_bits(s.beats)}
-        if module == "bnn_frame":
-            parameters["TAIL_W"] = tail * s.elem_bits
-        return self.add(module, name, PORT, parameters, reads, s, s.beats)
-
-    def queue(self, layer: str, name: str, end: Wire, words: int) -> Wire:
-        s = end.stream
-        return self.add("bnn_fifo", name, layer, {"DATA_W": s.width, "N_WORDS": words, "ADDR_W": index_bits(words)}, (end,), s, s.beats)
-
-    def publish(self, layer: str, name: str, end: Wire) -> None:
-        """Offer a layer's output to its readers, through a fork where there are several."""
-        readers = self.net.readers[layer]
-        if len(readers) < 2:
-            self.ends[layer] = [end]
-            return
-        s, n = end.stream, len(readers)
-        fork = self.add("bnn_fork", f"{name}_fork", layer, {"DATA_W": s.width, "N_OUT": n}, (end,), s, s.beats, branches=n)
-        self.ends[layer] = [Wire(fork.source, s, branch) for branch in range(n)]
-
-    def planes(self, layer: str, name: str, end: Wire) -> Wire:
-        """Elements of several bits to planes: wires only."""
-        s = end.stream
-        m = Stream(s.elements, s.vector, s.lanes, s.elem_bits)
-        return self.add("bnn_planes", f"{name}_planes", layer, {"LANES": s.lanes, "PLANES": s.elem_bits}, (end,), m, m.beats)
-
-    def whole(self, layer: str, name: str, end: Wire) -> Wire:
-        """Planes to whole elements: the same wires the other way round."""
-        s = end.stream
-        m = Stream(s.elements, s.vector, s.lanes, 1, s.planes)
-        return self.add("bnn_planes", f"{name}_whole", layer, {"LANES": s.planes, "PLANES": s.lanes}, (end,), m, m.beats)
-
-    def adapt(self, layer: str, name: str, end: Wire, vector: int, lanes: int) -> Wire:
-        """Width converters to vectors of `vector` elements, `lanes` a beat.
-
-        Two where both sides have short beats at different places: in between, beats that fit both.
-        """
-        s = end.stream
-        same_ends = s.vector == vector
-        if s.lanes == lanes and (same_ends or (s.even and vector % lanes == 0)):
-            return end
-        if same_ends or (s.vector % lanes == 0 and vector % lanes == 0):
-            return self.gearbox(layer, name, end, s.vector, lanes, vector)
-        if s.even and vector % s.lanes == 0:
-            return self.gearbox(layer, name, end, vector, lanes, vector)
-        common = gcd(s.vector, vector)
-        between = max(n for n in range(1, min(common, max(s.lanes, lanes)) + 1) if common % n == 0)
-        if s.lanes != between or not s.even:
-            end = self.gearbox(layer, f"{name}_even", end, s.vector, between, s.vector)
-        return self.adapt(layer, name, end, vector, lanes)
-
-    def gearbox(self, layer: str, name: str, end: Wire, period: int, lanes: int, vector: int) -> Wire:
-        """A width converter that starts afresh every `period` elements."""
-        s = end.stream
-        beats_in, beats_out = ceil(period / s.lanes), ceil(period / lanes)
-        grain = gcd(s.lanes, lanes)
-        parameters: dict[str, int | str] = {
-            "ELEM_W": s.elem_bits, "PLANES": s.planes, "N_IN": s.lanes, "N_OUT": lanes, "N_BEATS": beats_in,
-            "N_TAIL": period - (beats_in - 1) * s.lanes, "GRAIN": grain, "BEAT_W": index_bits(beats_in),
-            "FILL_W": index_bits((s.lanes + 2 * lanes) // grain + 1),
-        }  # fmt: skip
-        m = Stream(s.elements, vector, lanes, s.planes, s.elem_bits)
-        return self.add("bnn_gearbox", f"{name}_gearbox", layer, parameters, (end,), m, s.elements // period * max(beats_in, beats_out))
 
     def layer(self, layer: Layer) -> Wire:
         """The instances of one layer, behind what feeds it."""
@@ -246,30 +75,6 @@ class _Builder:
         a, b = (self.queue(layer.name, f"{layer.name}_{side}_fifo", end, words) for side, end, words in zip("ab", ends, f.queue_words, strict=True))
         return self.join(layer, f, a, b)
 
-    def window(self, layer: Windowed, f: d.Folding, end: Wire, pad_bits: int) -> Wire:
-        """The sliding window and the width converter before it."""
-        w = layer.window
-        channels = w.shape[0]
-        end = self.adapt(layer.name, f"{layer.name}_in", end, channels, f.lanes)
-        s = end.stream
-        groups = channels // f.lanes if isinstance(layer, Pool | SumPool) else w.groups
-        words = channels // groups // f.lanes
-        row = w.shape[2] * channels // f.lanes
-        reach = (w.shape[1] + w.pad[0] + w.pad[2] + w.stride[0] + w.dilation[0] * w.kernel[0] + 1) * row + f.buffer_words
-        index = max(w.shape[1] + w.pad[0] + w.pad[2], w.shape[2] + w.pad[1] + w.pad[3], groups, words, *w.kernel)
-        index += max(w.stride[0], w.stride[1]) + max(w.dilation[0] * w.kernel[0], w.dilation[1] * w.kernel[1])
-        parameters: dict[str, int | str] = {
-            "LANES": f.lanes, "PLANES": s.planes * s.elem_bits, "N_GROUPS": groups, "N_WORDS": words,
-            "ROWS": w.shape[1], "COLS": w.shape[2], "OUT_ROWS": w.out_rows, "OUT_COLS": w.out_columns,
-            "KERNEL_Y": w.kernel[0], "KERNEL_X": w.kernel[1], "STRIDE_Y": w.stride[0], "STRIDE_X": w.stride[1],
-            "DILATION_Y": w.dilation[0], "DILATION_X": w.dilation[1], "PAD_Y": w.pad[0], "PAD_X": w.pad[1],
-            "PAD_BITS": pad_bits,
-            "ADDR_W": index_bits(f.buffer_words), "POS_W": signed_bits(-reach, 2 * reach), "INDEX_W": signed_bits(-index, index),
-        }  # fmt: skip
-        m = Stream(w.out_pixels * w.taps * channels, w.taps * channels // groups, f.lanes, s.planes, s.elem_bits)
-        beats = max(d.input_beats(layer, f.lanes), d.window_beats(layer, f.lanes))
-        return self.add("bnn_window", f"{layer.name}_window", layer.name, parameters, (end,), m, beats)
-
     def pool(self, layer: Pool, f: d.Folding, end: Wire) -> Wire:
         integers = isinstance(layer.x, Integers)
         if integers:
@@ -288,32 +93,6 @@ class _Builder:
         c, w = layer.window.shape[0], layer.window
         m = Stream(c * w.out_pixels, c, f.lanes, 1, layer.out.bits)
         return self.accumulate(layer.name, end, m, f.lanes, 1, w.taps, [1] * w.taps)
-
-    def accumulate(self, layer: str, end: Wire, m: Stream, pe: int, lanes: int, parts: int, scales: list[int]) -> Wire:
-        """Weighted sums over `lanes` neighbours and `parts` beats; scales [parts * lanes]."""
-        scale_bits = signed_bits(min(scales), max(scales))
-        m = replace(m, elem_bits=max(m.elem_bits, end.stream.elem_bits, scale_bits))
-        parameters: dict[str, int | str] = {
-            "PE": pe, "N_LANES": lanes, "N_PARTS": parts, "IN_W": end.stream.elem_bits, "OUT_W": m.elem_bits,
-            "SCALE_W": scale_bits, "SCALES": _table(scales, scale_bits), "PART_W": index_bits(parts),
-        }  # fmt: skip
-        return self.add("bnn_accumulate", f"{layer}_accumulate", layer, parameters, (end,), m, end.stream.beats)
-
-    def replay(self, layer: str, end: Wire, words: int, passes: int, beats: int) -> Wire:
-        """Each vector of `words` words `passes` times."""
-        s = end.stream
-        parameters: dict[str, int | str] = {
-            "DATA_W": s.width, "N_WORDS": words, "N_PASSES": passes, "ADDR_W": index_bits(2 * words), "PASS_W": index_bits(passes),
-        }  # fmt: skip
-        return self.add("bnn_replay", f"{layer}_replay", layer, parameters, (end,), replace(s, elements=s.elements * passes), beats)
-
-    def turns(self, layer: str, end: Wire, planes: int, turns: int, beats: int) -> Wire:
-        """The planes of each beat, `planes` at a time."""
-        s = end.stream
-        parameters: dict[str, int | str] = {
-            "LANES": s.lanes, "S_PLANES": s.planes, "M_PLANES": planes, "N_TURNS": turns, "TURN_W": index_bits(turns),
-        }  # fmt: skip
-        return self.add("bnn_turns", f"{layer}_turns", layer, parameters, (end,), replace(s, planes=planes), beats)
 
     def matvec(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
         w, form, name = layer.window, popcount_form(layer), layer.name
@@ -339,16 +118,16 @@ class _Builder:
         coeffs = [*form.coeffs, *[0] * (input_turns * x.planes - len(form.coeffs))]
         parameters: dict[str, int | str] = {
             "PE": pe, "SIMD": f.simd, "PLANES": x.planes, "N_TURNS": input_turns, "GATE": int(gate(layer)), "N_BEATS": beats, "N_WORDS": words,
-            "COUNT_W": count_bits, "SUM_W": sum_bits, "COEFFS": _table(coeffs, sum_bits), "TURN_W": index_bits(input_turns),
+            "COUNT_W": count_bits, "SUM_W": sum_bits, "COEFFS": literal(coeffs, sum_bits), "TURN_W": index_bits(input_turns),
             "BEAT_W": index_bits(beats), "ADDR_W": index_bits(words),
         }  # fmt: skip
         outputs = layer.weights.outputs
         m = Stream(work // (beats * input_turns) * pe, pe, pe, 1, sum_bits)
-        end = self.add("bnn_matvec", f"{name}_matvec", name, parameters, (end,), m, work, memory="weights")
+        end = self.add("bnn_matvec", f"{name}_matvec", name, parameters, (end,), m, work, memory=Memory.WEIGHTS)
         per_group = outputs // w.groups
         sums = Stream(outputs * w.out_pixels, per_group, f.pe, 1, sum_bits)
         if layer.partial is not None:
-            end = self.affine(f"{name}_partial", layer, end, f.pe, w.groups * rows * segments, layer.partial.fixed, "partial")
+            end = self.affine(f"{name}_partial", layer, end, f.pe, w.groups * rows * segments, layer.partial.fixed, Memory.PARTIAL)
             m = replace(sums, elem_bits=form.sum_bits)
             end = self.accumulate(name, end, m, f.pe, 1, segments, [1] * segments)
         elif layer.weights.planes > 1:
@@ -357,7 +136,7 @@ class _Builder:
                 scales += [0] * (turns * f.planes - len(scales))
             else:
                 scales = [1] * (turns * f.planes)
-                end = self.affine(f"{name}_scale", layer, end, pe, w.groups * rows * turns, None, "scale")
+                end = self.affine(f"{name}_scale", layer, end, pe, w.groups * rows * turns, None, Memory.SCALE)
             end = self.accumulate(name, end, sums, f.pe, f.planes, turns, scales)
         else:
             end = Wire(end.source, sums)
@@ -377,21 +156,21 @@ class _Builder:
         }  # fmt: skip
         m = Stream(len(layer.index) * w.out_pixels, len(layer.index), f.pe, 1, bits)
         beats = max(work, w.out_pixels * w.fan_in)
-        end = self.add("bnn_gather", f"{name}_gather", name, parameters, (end,), m, beats, memory="weights")
+        end = self.add("bnn_gather", f"{name}_gather", name, parameters, (end,), m, beats, memory=Memory.WEIGHTS)
         return self.head(layer, f.pe, rows, end)
 
     def head(self, layer: MatVec | Gather | Requantise, pe: int, folds: int, end: Wire) -> Wire:
         """Thresholds or affine behind totals, with their tables of border classes."""
         if isinstance(layer.head, Sums):
-            return self.affine(f"{layer.name}_affine", layer, end, pe, folds, layer.head.fixed, "head")
+            return self.affine(f"{layer.name}_affine", layer, end, pe, folds, layer.head.fixed, Memory.HEAD)
         s, code = end.stream, layer.head.code
         toggles = [sum(int(a != b) << q for q, (a, b) in enumerate(zip(*pair, strict=True))) for pair in pairwise(code.codebook)]
         parameters = self.addresses(layer, pe, folds) | {
             "SUM_W": s.elem_bits, "LIMIT_W": max(s.elem_bits, head_form(layer).sum_bits), "N_LIMITS": code.levels - 1, "FLIPS": int(layer.head.flip is not None), "PLANES": code.planes,
-            "START": _table([int(b) for b in code.codebook[0]], 1), "TOGGLES": _table(toggles, code.planes),
+            "START": literal([int(b) for b in code.codebook[0]], 1), "TOGGLES": literal(toggles, code.planes),
         }  # fmt: skip
         m = Stream(s.elements, s.vector, s.lanes, code.planes)
-        return self.add("bnn_threshold", f"{layer.name}_threshold", layer.name, parameters, (end,), m, s.beats, memory="head")
+        return self.add("bnn_threshold", f"{layer.name}_threshold", layer.name, parameters, (end,), m, s.beats, memory=Memory.HEAD)
 
     def addresses(self, layer: Layer, pe: int, folds: int, per_class: int | None = None) -> dict[str, int | str]:
         """Parameters of a head that tell which of its words belongs to a beat."""
@@ -411,24 +190,25 @@ class _Builder:
                 raise BnnhwError(
                     f"layer {layer.name!r}: a padded map of {rows}x{columns} is too large for its table of borders; use pad_value -1 or 1"
                 )
-            parameters["ROW_BASE"] = _table([c * len(column_classes[1]) * folds for c in row_classes[0]], addr)
-            parameters["COL_BASE"] = _table([c * folds for c in column_classes[0]], addr)
+            parameters["ROW_BASE"] = literal([c * len(column_classes[1]) * folds for c in row_classes[0]], addr)
+            parameters["COL_BASE"] = literal([c * folds for c in column_classes[0]], addr)
         return parameters
 
-    def affine(self, name: str, layer: MatVec | Gather | Requantise, end: Wire, pe: int, folds: int, fixed: Fixed | None, memory: str) -> Wire:
+    def affine(self, name: str, layer: MatVec | Gather | Requantise, end: Wire, pe: int, folds: int, fixed: Fixed | None, memory: Memory) -> Wire:
         """Scale, bias and format of each beat; `memory` tells which of the layer's."""
         s = end.stream
         scale, bias = affine_terms(layer, memory)
         scale_bits = signed_bits(int(scale.min()), int(scale.max()))
         bias_bits = signed_bits(int(bias.min()), int(bias.max()))
-        parameters = self.addresses(layer, pe, folds, len(bias) if memory == "head" else 1)
-        if memory == "scale":
+        head = memory is Memory.HEAD
+        parameters = self.addresses(layer, pe, folds, len(bias) if head else 1)
+        if memory is Memory.SCALE:
             out_bits = exact = s.elem_bits
         else:
-            last = memory == "head" and layer is self.net.layers[-1]
+            last = head and layer is self.net.layers[-1]
             code = Integers(fixed.low, fixed.high) if fixed is not None else layer.out
             assert isinstance(code, Integers)
-            out_bits = d.port_bits(layer.out) if last else (layer.out.bits if memory == "head" and isinstance(layer.out, Integers) else code.bits)
+            out_bits = d.port_bits(layer.out) if last else (layer.out.bits if head and isinstance(layer.out, Integers) else code.bits)
             exact = max(_affine_bits(layer, memory), out_bits, s.elem_bits, scale_bits, bias_bits)
         low, high = (fixed.low, fixed.high) if fixed is not None else (0, 0)
         exact = max(exact, signed_bits(low, high))
@@ -437,7 +217,7 @@ class _Builder:
             "SUM_W": s.elem_bits, "SCALE_W": scale_bits, "BIAS_W": bias_bits, "EXACT_W": exact, "OUT_W": out_bits,
             "WRAP_W": out_bits if fixed is None else min(out_bits, signed_bits(low, high)),
             "SHIFT": fixed.shift if fixed is not None else 0, "OVERFLOW": OVERFLOWS[overflow],
-            "LOW": _table([low], exact), "HIGH": _table([high], exact),
+            "LOW": literal([low], exact), "HIGH": literal([high], exact),
         }  # fmt: skip
         m = Stream(s.elements, s.vector, s.lanes, 1, out_bits)
         return self.add("bnn_affine", name, layer.name, parameters, (end,), m, s.beats, memory=memory)
@@ -447,7 +227,7 @@ class _Builder:
         s = end.stream
         parameters: dict[str, int | str] = {"LANES": f.lanes, "IN_W": s.elem_bits, "OUT_W": layer.out.bits}
         m = Stream(s.elements, s.vector, s.lanes, 1, layer.out.bits)
-        return self.add("bnn_table", f"{layer.name}_table", layer.name, parameters, (end,), m, s.beats, memory="entries")
+        return self.add("bnn_table", f"{layer.name}_table", layer.name, parameters, (end,), m, s.beats, memory=Memory.ENTRIES)
 
     def join(self, layer: Add | Multiply | Concat, f: d.Folding, a: Wire, b: Wire) -> Wire:
         """The two-input modules, each input in words of the layer's lanes."""
@@ -504,7 +284,7 @@ def _order(layer: str, code: Format) -> dict[str, int | str]:
         raise BnnhwError(
             f"layer {layer!r}: a table of {len(ranks) * bits} bits orders its {code.planes} planes, at most {MAX_LITERAL_BITS} fit; pool before the activation"
         )
-    return {"ORDER": 2, "RANK_W": bits, "RANKS": _table(ranks, bits)}
+    return {"ORDER": 2, "RANK_W": bits, "RANKS": literal(ranks, bits)}
 
 
 def _segment_bits(layer: MatVec) -> int:
@@ -516,18 +296,12 @@ def _segment_bits(layer: MatVec) -> int:
     return signed_bits(-reach, reach)
 
 
-def _affine_bits(layer: MatVec | Gather | Requantise, memory: str) -> int:
+def _affine_bits(layer: MatVec | Gather | Requantise, memory: Memory) -> int:
     """Bits of the exact numbers of an affine, before they are narrowed."""
-    if memory == "partial":
+    if memory is Memory.PARTIAL:
         assert isinstance(layer, MatVec)
         reach = layer.weights.values.shape[1] * max(abs(layer.x.low), abs(layer.x.high))
         return signed_bits(-reach, reach)
     assert isinstance(layer.head, Sums)
     exact = layer.head.exact_range(*head_range(layer))
     return signed_bits(*exact)
-
-
-def _table(entries: list[int], bits: int) -> str:
-    """A literal of entries of `bits` bits, the first in the low ones."""
-    value = sum((e & ((1 << bits) - 1)) << (i * bits) for i, e in enumerate(entries))
-    return f"{len(entries) * bits}'h{value:x}"

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir import integer as i
 from bnnhw.ir.encoding import Alphabet, Encoding, Integers
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.heads import Fixed, Partial, Sums, Thresholds
+from bnnhw.ir.integer import InputPort, Network
+from bnnhw.ir.layers import Add, Concat, Gather, MatVec, Multiply, Pool, Requantise, SumPool, Table
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window
 
@@ -24,13 +26,13 @@ MAX_BYTES = 4 << 30
 KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        i.Network, i.InputPort, i.MatVec, i.Gather, i.Requantise, i.Pool, i.SumPool, i.Add, i.Multiply, i.Table, i.Concat,
-        i.Thresholds, i.Sums, i.Fixed, i.Partial, Weights, Window, Encoding, Integers,
+        Network, InputPort, MatVec, Gather, Requantise, Pool, SumPool, Add, Multiply, Table, Concat,
+        Thresholds, Sums, Fixed, Partial, Weights, Window, Encoding, Integers,
     )
 }  # fmt: skip
 
 
-def network_bytes(net: i.Network) -> bytes:
+def network_bytes(net: Network) -> bytes:
     """The file's bytes."""
     arrays: dict[str, NDArray] = {}
     head = {"format": FORMAT, "network": _described(net, arrays)}
@@ -56,7 +58,7 @@ def _described(value: Any, arrays: dict[str, NDArray]) -> Any:
     return value
 
 
-def read_network(path: Path) -> i.Network:
+def read_network(path: Path) -> Network:
     """The network of a file that `network_bytes` made; BnnhwError for any other."""
     try:
         with zipfile.ZipFile(path) as z:
@@ -73,7 +75,7 @@ def read_network(path: Path) -> i.Network:
             if described["port"]["raw"] not in ("uint8", "int8", "bipolar") or described["label"] not in ("argmax", "highest_bit"):
                 raise BnnhwError(f"{path}: has an input or label that this version does not know; generate it again")
             net = _made(described, z)
-        if not isinstance(net, i.Network):
+        if not isinstance(net, Network):
             raise ValueError("no network")
         return net
     except BnnhwError:

@@ -9,9 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.ir.encoding import I64
-from bnnhw.ir.topology import Shape, slide
 
 Bool = NDArray[np.bool_]
+Shape = tuple[int, int, int]
+"""Channels, rows, columns."""
+
+
+def slide(size: int, kernel: int, stride: int, dilation: int, before: int, after: int) -> int:
+    """Positions of a window along one axis; less than 1 where it does not fit."""
+    return (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
 
 
 @dataclass(frozen=True)

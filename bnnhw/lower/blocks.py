@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bnnhw.ir import topology as t
+from bnnhw.ir import specs as s
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.topology import INPUT, Topology
 
-Operation = t.Conv | t.Dense | t.AvgPool | t.Add | t.Multiply | t.Concat | t.Table
-Activation = t.SignActivation | t.Threshold | t.Levels | t.FixedPoint
+Operation = s.Conv | s.Dense | s.AvgPool | s.Add | s.Multiply | s.Concat | s.Table
+Activation = s.SignActivation | s.Threshold | s.Levels | s.FixedPoint
 
 
 @dataclass
@@ -21,12 +22,12 @@ class Block:
     """Ends of the blocks that feed it; INPUT for the network's input."""
     end: str
     """The last layer in it: what others name to read it."""
-    pools_before: list[t.MaxPool] = field(default_factory=list)
+    pools_before: list[s.MaxPool] = field(default_factory=list)
     """On the sums, before the batch norm."""
-    scale: t.Scale | None = None
-    norm: t.BatchNorm | None = None
+    scale: s.Scale | None = None
+    norm: s.BatchNorm | None = None
     activation: Activation | None = None
-    pools_after: list[t.MaxPool] = field(default_factory=list)
+    pools_after: list[s.MaxPool] = field(default_factory=list)
     """After the batch norm; a rising activation commutes with them."""
     readers: int = 0
     """Blocks that read it."""
@@ -41,14 +42,14 @@ class Block:
     @property
     def real(self) -> bool:
         """Whether it ends in real numbers: between a scale or batch norm and the activation that must follow."""
-        product = isinstance(self.operation, t.Conv | t.Dense) and (self.operation.alpha or self.operation.bias)
+        product = isinstance(self.operation, s.Conv | s.Dense) and (self.operation.alpha or self.operation.bias)
         return self.activation is None and bool(self.scale or self.norm or product)
 
 
-def blocks(net: t.Topology) -> list[Block]:
+def blocks(net: Topology) -> list[Block]:
     """The blocks of `net` in order; BnnhwError for an order of layers that has no hardware form."""
     net.shape_of()
-    same = {layer.name: net.inputs_of(n)[0] for n, layer in enumerate(net.layers) if isinstance(layer, t.Flatten)}
+    same = {layer.name: net.inputs_of(n)[0] for n, layer in enumerate(net.layers) if isinstance(layer, s.Flatten)}
 
     def source(name: str) -> str:
         while name in same:
@@ -58,16 +59,16 @@ def blocks(net: t.Topology) -> list[Block]:
     reads = [tuple(source(name) for name in net.inputs_of(n)) for n in range(len(net.layers))]
     count: dict[str, int] = {}
     for layer, names in zip(net.layers, reads, strict=True):
-        for name in () if isinstance(layer, t.Flatten) else names:
+        for name in () if isinstance(layer, s.Flatten) else names:
             count[name] = count.get(name, 0) + 1
     found: list[Block] = []
     for layer, names in zip(net.layers, reads, strict=True):
-        if isinstance(layer, t.Flatten):
+        if isinstance(layer, s.Flatten):
             continue
         if isinstance(layer, Operation):
             found.append(Block(layer, names, layer.name))
             continue
-        if not found and not isinstance(layer, t.MaxPool):
+        if not found and not isinstance(layer, s.MaxPool):
             raise BnnhwError(f"layer {layer.name!r}: {layer.type} stands before the first conv or dense; start with one of those")
         joins = bool(found) and found[-1].end == names[0] and count[names[0]] == 1
         if not (joins and _append(found[-1], layer)):
@@ -82,49 +83,49 @@ def blocks(net: t.Topology) -> list[Block]:
     return found
 
 
-def _append(block: Block, layer: t.LayerSpec) -> bool:
+def _append(block: Block, layer: s.LayerSpec) -> bool:
     """Take `layer` into the block; False where it needs a block of its own."""
     done = block.activation is not None
     match layer:
-        case t.MaxPool():
-            fixed = isinstance(block.activation, t.FixedPoint)
+        case s.MaxPool():
+            fixed = isinstance(block.activation, s.FixedPoint)
             if fixed or (done and block.operation is None):
                 return False
             (block.pools_after if block.scale or block.norm or done else block.pools_before).append(layer)
-        case t.Scale():
+        case s.Scale():
             if done or block.scale or block.norm:
                 raise BnnhwError(f"layer {layer.name!r}: a scale must stand between sums and their batch norm, once; move or merge it")
             block.scale = layer
-        case t.BatchNorm():
-            if isinstance(block.activation, t.FixedPoint):
+        case s.BatchNorm():
+            if isinstance(block.activation, s.FixedPoint):
                 return False
             if block.norm or done:
                 raise BnnhwError(f"layer {layer.name!r}: batchnorm must stand between a product and its sign, once; move or merge it")
             block.norm = layer
-        case t.SignActivation() | t.Threshold() | t.Levels() | t.FixedPoint():
-            if isinstance(block.activation, t.FixedPoint):
+        case s.SignActivation() | s.Threshold() | s.Levels() | s.FixedPoint():
+            if isinstance(block.activation, s.FixedPoint):
                 return False
             if done:
                 raise BnnhwError(f"layer {layer.name!r}: its input is binary already; remove it")
-            if isinstance(layer, t.Threshold | t.FixedPoint) and block.norm:
-                what = "a threshold takes the sums" if isinstance(layer, t.Threshold) else "a fixed-point layer takes integers"
+            if isinstance(layer, s.Threshold | s.FixedPoint) and block.norm:
+                what = "a threshold takes the sums" if isinstance(layer, s.Threshold) else "a fixed-point layer takes integers"
                 raise BnnhwError(f"layer {layer.name!r}: {what}, not a batch norm's output; remove {block.norm.name!r}")
-            if isinstance(layer, t.FixedPoint) and (block.scale or block.real):
+            if isinstance(layer, s.FixedPoint) and (block.scale or block.real):
                 raise BnnhwError(f"layer {layer.name!r}: takes integers, {block.end!r} gives real numbers; fold the scale into its multiplier")
-            if isinstance(layer, t.FixedPoint) and block.pools_before:
+            if isinstance(layer, s.FixedPoint) and block.pools_before:
                 return False
             block.activation = layer
     block.end = layer.name
     return True
 
 
-def _check(net: t.Topology, found: list[Block]) -> None:
-    if not any(isinstance(b.operation, t.Conv | t.Dense) for b in found):
+def _check(net: Topology, found: list[Block]) -> None:
+    if not any(isinstance(b.operation, s.Conv | s.Dense) for b in found):
         raise BnnhwError(f"network {net.name!r}: no conv or dense layer; add one")
     ends = {block.end: block for block in found}
     for block in found:
         for name in block.inputs:
-            if name != t.INPUT and name not in ends:
+            if name != INPUT and name not in ends:
                 raise BnnhwError(
                     f"layer {block.name!r}: reads {name!r}, which others read in mid-block too; put an activation or a fixed layer behind it"
                 )

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.ir.encoding import I64, Encoding
-from bnnhw.ir.integer import Layer, MatVec, Network, Pool, Sums, Thresholds
+from bnnhw.ir.heads import Sums, Thresholds
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import Layer, MatVec, Pool
 
 
 def drop_constants(net: Network) -> Network:

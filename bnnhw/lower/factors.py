@@ -9,8 +9,9 @@ import numpy as np
 
 from bnnhw.ir.encoding import I64, Integers
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Gather, Head, Layer, MatVec, Sums
-from bnnhw.ir.topology import Conv, Dense
+from bnnhw.ir.heads import Head, Sums
+from bnnhw.ir.layers import Gather, Layer, MatVec
+from bnnhw.ir.specs import Conv, Dense
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window

@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnnhw.ir import integer as i
-from bnnhw.ir import topology as t
+from bnnhw.ir import specs as s
 from bnnhw.ir.encoding import I64, MAX_INTEGER_BITS, Alphabet, Encoding, Format, Integers
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.fixed_point import LARGEST_SHIFT
+from bnnhw.ir.heads import Fixed, Head, Partial, Sums, Thresholds
+from bnnhw.ir.integer import PORT, Network
+from bnnhw.ir.layers import Add, Concat, Gather, Layer, MatVec, Multiply, Pool, Requantise, SumPool, Table
 from bnnhw.ir.methods import RealActivationSpec, RealWeightSpec
+from bnnhw.ir.topology import INPUT, Topology
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.ir.weights import Weights
-from bnnhw.ir.window import Window
+from bnnhw.ir.window import Shape, Window
 from bnnhw.lower.blocks import Block, blocks
 from bnnhw.lower.constants import drop_constants
 from bnnhw.lower.factors import two_steps
@@ -31,7 +34,7 @@ LARGEST_FACTOR = (1 << 46) - 1
 class Lowered:
     """An integer network and what its user should know of how it came about."""
 
-    network: i.Network
+    network: Network
     close: tuple[Close, ...]
     """Decisions that lie within the float32 error of a framework whose sums are not exact."""
     dropped: dict[str, int]
@@ -62,12 +65,12 @@ def lower(trained: TrainedNetwork) -> Lowered:
     if top.classes is not None and len(top.classes) != np.prod(last.shape):
         raise BnnhwError(f"network {top.name!r}: {len(top.classes)} classes are named, it has {np.prod(last.shape)} outputs; name each once")
     assert isinstance(src.code, Encoding)
-    raw = i.Network(top.name, src.port(top.input), src.code, tuple(layers), top.label, top.classes)
+    raw = Network(top.name, src.port(top.input), src.code, tuple(layers), top.label, top.classes)
     network = drop_constants(raw)
     dropped = {
         layer.name: layer.out_shape[0] - new.out_shape[0]
         for layer, new in zip(raw.layers, network.layers, strict=True)
-        if isinstance(layer, i.MatVec) and layer.out_shape != new.out_shape
+        if isinstance(layer, MatVec) and layer.out_shape != new.out_shape
     }
     return Lowered(network, tuple(work.close), dropped)
 
@@ -77,7 +80,7 @@ class _Stream:
     """A finished stream: the layer of the integer network that gives it, its shape, and what its integers mean."""
 
     layer: str
-    shape: t.Shape
+    shape: Shape
     source: Source
 
 
@@ -86,11 +89,11 @@ class _Lowering:
 
     def __init__(self, trained: TrainedNetwork, found: list[Block], src: Source) -> None:
         self.trained, self.blocks = trained, found
-        self.layers: list[i.Layer] = []
+        self.layers: list[Layer] = []
         self.close: list[Close] = []
-        self.streams = {t.INPUT: _Stream(i.PORT, trained.topology.input.chw, src)}
+        self.streams = {INPUT: _Stream(PORT, trained.topology.input.chw, src)}
 
-    def add(self, layer: i.Layer) -> None:
+    def add(self, layer: Layer) -> None:
         try:
             layer.out  # noqa: B018  (the range of its numbers is first derived here)
         except BnnhwError as e:
@@ -100,11 +103,11 @@ class _Lowering:
     def lower(self, block: Block) -> None:
         """The layers of one block."""
         ins = [self.streams[name] for name in block.inputs]
-        names = tuple(s.layer for s in ins)
-        before = self.layers[-1].name if self.layers else i.PORT
+        names = tuple(stream.layer for stream in ins)
+        before = self.layers[-1].name if self.layers else PORT
         fed = () if names == (before,) else names
         sign: np.ndarray | None = None
-        if isinstance(block.operation, t.Conv | t.Dense):
+        if isinstance(block.operation, s.Conv | s.Dense):
             sign = self.product(block, block.operation, ins[0], fed)
         else:
             for name, stream in zip(block.inputs, ins, strict=True):
@@ -115,32 +118,32 @@ class _Lowering:
         signs = np.ones(channels, np.int8) if sign is None else sign
         self.streams[block.end] = _Stream(last.name, last.out_shape, Source(last.out, 1, np.zeros(channels), signs))
 
-    def pools(self, pools: list[t.MaxPool], *, stream: _Stream | None = None, fed: tuple[str, ...] = ()) -> None:
+    def pools(self, pools: list[s.MaxPool], *, stream: _Stream | None = None, fed: tuple[str, ...] = ()) -> None:
         """Max pools behind the last layer, or behind a given stream."""
         for pool in pools:
             shape = stream.shape if stream else self.layers[-1].out_shape
             code = stream.source.code if stream else self.layers[-1].out
-            self.add(i.Pool(pool.name, code, Window(shape, pool.kernel, pool.step, (1, 1), pool.pad, 0, shape[0]), fed))
+            self.add(Pool(pool.name, code, Window(shape, pool.kernel, pool.step, (1, 1), pool.pad, 0, shape[0]), fed))
             stream, fed = None, ()
 
-    def plain(self, block: Block, operation: t.LayerSpec | None, ins: list[_Stream], fed: tuple[str, ...]) -> None:
+    def plain(self, block: Block, operation: s.LayerSpec | None, ins: list[_Stream], fed: tuple[str, ...]) -> None:
         """A block whose operation is no product: the operation, pools of its numbers, and a head of its own."""
         shape, code = ins[0].shape, ins[0].source.code
         match operation:
-            case t.AvgPool():
+            case s.AvgPool():
                 kernel, stride = operation.sized(shape)
                 self.add(self.average(operation, Window(shape, kernel, stride, (1, 1), operation.pad, 0, shape[0]), code, fed))
-            case t.Add():
-                a, b = (_integers(operation, s) for s in ins)
-                self.add(i.Add(operation.name, (a, b), shape, operation.shifts, tuple(s.layer for s in ins)))
-            case t.Multiply():
-                a, b = (_integers(operation, s) for s in ins)
-                self.add(i.Multiply(operation.name, (a, b), shape, ins[1].shape, tuple(s.layer for s in ins)))
-            case t.Concat():
-                self.add(i.Concat(operation.name, (code, ins[1].source.code), (shape, ins[1].shape), tuple(s.layer for s in ins)))
-            case t.Table():
+            case s.Add():
+                a, b = (_integers(operation, stream) for stream in ins)
+                self.add(Add(operation.name, (a, b), shape, operation.shifts, tuple(stream.layer for stream in ins)))
+            case s.Multiply():
+                a, b = (_integers(operation, stream) for stream in ins)
+                self.add(Multiply(operation.name, (a, b), shape, ins[1].shape, tuple(stream.layer for stream in ins)))
+            case s.Concat():
+                self.add(Concat(operation.name, (code, ins[1].source.code), (shape, ins[1].shape), tuple(stream.layer for stream in ins)))
+            case s.Table():
                 x = _integers(operation, ins[0])
-                self.add(i.Table(operation.name, x, shape, self.entries(operation, x), fed))
+                self.add(Table(operation.name, x, shape, self.entries(operation, x), fed))
         self.pools(block.pools_before, stream=None if operation else ins[0], fed=() if operation else fed)
         if operation or block.pools_before:
             fed, shape, code = (), self.layers[-1].out_shape, self.layers[-1].out
@@ -153,33 +156,33 @@ class _Lowering:
         self.requantise(block, shape, code, fed)
         self.pools(block.pools_after)
 
-    def requantise(self, block: Block, shape: t.Shape, code: Integers, fed: tuple[str, ...]) -> None:
+    def requantise(self, block: Block, shape: Shape, code: Integers, fed: tuple[str, ...]) -> None:
         """The block's activation as a head of its own on a stream of integers."""
         assert block.activation is not None
-        if isinstance(block.activation, t.FixedPoint):
+        if isinstance(block.activation, s.FixedPoint):
             reach = np.full(shape[0], max(abs(code.low), abs(code.high)))
-            head: i.Head = self.fixed(block.activation, np.zeros((1, shape[0]), np.int64), reach)
+            head: Head = self.fixed(block.activation, np.zeros((1, shape[0]), np.int64), reach)
         else:
             act = stream_response(self.trained, block, shape[0], code)
             assert act.steps is not None
             limits, doubts = act.limits(np.ones(shape[0], np.int64), act.falling)
             self.close += doubts
-            head = i.Thresholds(np.clip(limits, code.low, code.high + 1), act.steps.code, _flips(act.falling))
-        self.add(i.Requantise(block.activation.name, code, shape, head, fed))
+            head = Thresholds(np.clip(limits, code.low, code.high + 1), act.steps.code, _flips(act.falling))
+        self.add(Requantise(block.activation.name, code, shape, head, fed))
 
-    def average(self, layer: t.AvgPool, window: Window, code: Format, fed: tuple[str, ...]) -> i.Layer:
+    def average(self, layer: s.AvgPool, window: Window, code: Format, fed: tuple[str, ...]) -> Layer:
         """The sum over a window: of integers as they are, of levels by a product with ones."""
         if isinstance(code, Integers):
-            return i.SumPool(layer.name, code, window, fed)
+            return SumPool(layer.name, code, window, fed)
         level = code.level_of(0)
         if any(layer.pad) and level is None:
             raise BnnhwError(f"layer {layer.name!r}: pads with 0, which is no level of its input; pool without pad")
         channels = window.shape[0]
         ones = Weights(Alphabet.UNIPOLAR, np.ones((1, channels, window.taps), np.uint8), np.ones((1, channels), np.int64))
-        head = i.Sums(np.ones(channels, np.int64), np.zeros((1, channels), np.int64))
-        return i.MatVec(layer.name, code, replace(window, pad_level=level or 0), ones, head, None, fed)
+        head = Sums(np.ones(channels, np.int64), np.zeros((1, channels), np.int64))
+        return MatVec(layer.name, code, replace(window, pad_level=level or 0), ones, head, None, fed)
 
-    def entries(self, layer: t.Table, x: Integers) -> I64:
+    def entries(self, layer: s.Table, x: Integers) -> I64:
         """Entries of a table for the numbers that its input can have."""
         name = layer.tensor_name("entries")
         found = self.trained.tensor(layer.name, name, (np.shape(self.trained.tensors.get(name, np.zeros(1))),))
@@ -190,12 +193,12 @@ class _Lowering:
             )
         return stored[x.low - low : x.high - low + 1]
 
-    def number(self, layer: t.LayerSpec, parameter: str) -> int:
+    def number(self, layer: s.LayerSpec, parameter: str) -> int:
         """A stored integer."""
         name = layer.tensor_name(parameter)
         return int(whole(self.trained.tensor(layer.name, name, ((1,), ())), layer, name).item())
 
-    def fixed(self, layer: t.FixedPoint, offset: I64, reach: I64) -> i.Sums:
+    def fixed(self, layer: s.FixedPoint, offset: I64, reach: I64) -> Sums:
         """A fixed-point layer as a head: what is added to totals up to +-`reach` [O], `offset` [B, O], goes through its multiplier."""
         names = [layer.tensor_name(parameter) for parameter in ("multiplier", "addend")]
         multiplier, addend = (whole(self.trained.tensor(layer.name, name, (reach.shape,)), layer, name, LARGEST_FACTOR) for name in names)
@@ -207,9 +210,9 @@ class _Lowering:
             raise BnnhwError(
                 f"layer {layer.name!r}: multiplied sums reach {largest:.3g}, which overflows {MAX_INTEGER_BITS} bits; use smaller multipliers"
             )
-        return i.Sums(multiplier, _collapse(addend + multiplier * offset), 0, i.Fixed(shift, layer.low, layer.high, layer.overflow))
+        return Sums(multiplier, _collapse(addend + multiplier * offset), 0, Fixed(shift, layer.low, layer.high, layer.overflow))
 
-    def product(self, block: Block, layer: t.Conv | t.Dense, stream: _Stream, fed: tuple[str, ...]) -> np.ndarray:
+    def product(self, block: Block, layer: s.Conv | s.Dense, stream: _Stream, fed: tuple[str, ...]) -> np.ndarray:
         """A block that starts with a product; the sign [O] with which its bits leave."""
         src, window = stream.source, _window(layer, stream)
         if layer.weights in ("factored", "lookup"):
@@ -224,9 +227,9 @@ class _Lowering:
             if columns.any():
                 plain = plain.negated(columns)
 
-            def make(head: i.Head, w: Weights | None) -> i.Layer:
+            def make(head: Head, w: Weights | None) -> Layer:
                 assert w is not None
-                return i.MatVec(layer.name, src.code, window, w, head, _partial(layer), fed)
+                return MatVec(layer.name, src.code, window, w, head, _partial(layer), fed)
 
         def extra() -> I64:
             return _extra(padded if plain is None else plain.values, src, window)
@@ -254,45 +257,45 @@ class _Lowering:
         limits, doubts = act.limits(sign, inverted if flips is None else inverted ^ falling)
         self.close += doubts
         limits = np.clip(limits + extra()[..., None], -act.reach[:, None], act.reach[:, None] + 1)
-        layer_made = make(i.Thresholds(_collapse(limits), act.steps.code, flips), plain)
+        layer_made = make(Thresholds(_collapse(limits), act.steps.code, flips), plain)
         self.add(_clipped(layer_made))
         self.pools(block.pools_before + block.pools_after)
         return np.where(inverted, -1, 1).astype(np.int8)
 
-    def sums(self, block: Block, act: Response, total: I64) -> i.Sums:
+    def sums(self, block: Block, act: Response, total: I64) -> Sums:
         """The head of a product without steps: a fixed-point format, plain sums, or the network's last scale; `total` [B, O] is added to dots."""
-        if isinstance(block.activation, t.FixedPoint):
+        if isinstance(block.activation, s.FixedPoint):
             return self.fixed(block.activation, total + _integral(block, act), act.reach)
         if block.real or block is self.blocks[-1]:
             scale, bias, bits = act.affine()
-            return i.Sums(scale, _collapse(bias + scale * total), bits)
-        return i.Sums(np.ones(total.shape[1], np.int64), _collapse(total + _integral(block, act)))
+            return Sums(scale, _collapse(bias + scale * total), bits)
+        return Sums(np.ones(total.shape[1], np.int64), _collapse(total + _integral(block, act)))
 
     def takes_inverted(self, block: Block, act: Response) -> bool:
         """Whether what reads the block can undo inverted bits: binary weights, whose signs turn with them; the network's end is told apart later."""
         assert act.steps is not None
         readers = [b for b in self.blocks if block.end in b.inputs]
-        binary = all(isinstance(b.operation, t.Conv | t.Dense) and b.operation.weights in ("signs", "latent") for b in readers)
+        binary = all(isinstance(b.operation, s.Conv | s.Dense) and b.operation.weights in ("signs", "latent") for b in readers)
         return act.steps.code == Encoding.bipolar() and binary
 
-    def pooled_sums(self, block: Block, act: Response, total: I64, make: Callable[[i.Head, Weights | None], i.Layer], plain: Weights | None) -> None:
+    def pooled_sums(self, block: Block, act: Response, total: I64, make: Callable[[Head, Weights | None], Layer], plain: Weights | None) -> None:
         """A product whose plain sums are pooled, and the activation behind: for falling channels behind a pool."""
         assert act.steps is not None and block.operation is not None
         if not (act.offset == act.offset[0]).all():
             raise BnnhwError(f"layer {block.name!r}: a pool between padded sums and a batch norm with negative gamma; pool after the activation")
         one = np.ones(total.shape[1], np.int64)
-        self.add(make(i.Sums(one, _collapse(total)), plain))
+        self.add(make(Sums(one, _collapse(total)), plain))
         self.pools(block.pools_before)
         code = self.layers[-1].out
         assert isinstance(code, Integers) and block.activation is not None
         limits, doubts = act.limits(one, act.falling)
         self.close += doubts
-        head = i.Thresholds(np.clip(limits[:1], code.low, code.high + 1), act.steps.code, _flips(act.falling))
-        self.add(i.Requantise(block.activation.name, code, self.layers[-1].out_shape, head))
+        head = Thresholds(np.clip(limits[:1], code.low, code.high + 1), act.steps.code, _flips(act.falling))
+        self.add(Requantise(block.activation.name, code, self.layers[-1].out_shape, head))
         self.pools(block.pools_after)
 
 
-def _refuse_real(top: t.Topology) -> None:
+def _refuse_real(top: Topology) -> None:
     for layer in top.resolved().layers:
         method = getattr(layer, "quantiser", None)
         if isinstance(method, RealWeightSpec | RealActivationSpec):
@@ -304,7 +307,7 @@ def _flips(falling: np.ndarray) -> np.ndarray | None:
     return falling.copy() if falling.any() else None
 
 
-def _integers(layer: t.LayerSpec, stream: _Stream) -> Integers:
+def _integers(layer: s.LayerSpec, stream: _Stream) -> Integers:
     code = stream.source.code
     if not isinstance(code, Integers):
         raise BnnhwError(
@@ -318,23 +321,23 @@ def _refuse_inverted(block: Block, name: str, stream: _Stream) -> None:
         raise BnnhwError(f"layer {block.name!r}: reads {name!r}, whose bits are inverted behind a max pool of sums; pool after the activation")
 
 
-def _window(layer: t.Conv | t.Dense, stream: _Stream) -> Window:
-    if isinstance(layer, t.Dense):
+def _window(layer: s.Conv | s.Dense, stream: _Stream) -> Window:
+    if isinstance(layer, s.Dense):
         return Window.dense(stream.shape)
     src = stream.source
     level = src.code.level_of(layer.pad_value * src.units_per_one)
     return Window(stream.shape, layer.kernel, layer.stride, layer.dilation, layer.pad, level or 0, layer.groups)
 
 
-def _partial(layer: t.Conv | t.Dense) -> i.Partial | None:
+def _partial(layer: s.Conv | s.Dense) -> Partial | None:
     p = layer.partial
     if p is None:
         return None
     half = 1 << (p.bits - 1)
-    return i.Partial(p.taps, i.Fixed(p.shift, -half, half - 1, p.overflow))
+    return Partial(p.taps, Fixed(p.shift, -half, half - 1, p.overflow))
 
 
-def _check_partial(layer: t.Conv | t.Dense, act: Response, extra: I64) -> None:
+def _check_partial(layer: s.Conv | s.Dense, act: Response, extra: I64) -> None:
     """BnnhwError where what a margin or a mean adds cannot be told from the sums that were narrowed."""
     if not act.exact or (act.offset != extra).any():
         raise BnnhwError(
@@ -356,10 +359,10 @@ def _extra(values: I64, src: Source, window: Window) -> I64:
     return (~window.inside).astype(np.int64) @ per_tap.T * int(at_margin)
 
 
-def _clipped(layer: i.Layer) -> i.Layer:
+def _clipped(layer: Layer) -> Layer:
     """The layer with limits that no total passes, or every one does, just beyond its range."""
-    assert isinstance(layer, i.MatVec | i.Gather) and isinstance(layer.head, i.Thresholds)
-    low, high = layer.dot_range if isinstance(layer, i.MatVec) else layer.total_range
+    assert isinstance(layer, MatVec | Gather) and isinstance(layer.head, Thresholds)
+    low, high = layer.dot_range if isinstance(layer, MatVec) else layer.total_range
     limits = np.clip(layer.head.values, low[:, None], high[:, None] + 1)
     return replace(layer, head=replace(layer.head, values=limits))
 

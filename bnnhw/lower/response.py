@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bnnhw.ir.encoding import I64, Alphabet, Encoding, Format
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.topology import BatchNorm, Conv, Dense, LayerSpec, Levels, SignActivation, Threshold
+from bnnhw.ir.specs import BatchNorm, Conv, Dense, LayerSpec, Levels, SignActivation, Threshold
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.ir.window import Window
 from bnnhw.lower.blocks import Block

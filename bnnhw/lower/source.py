@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from bnnhw.ir.encoding import Encoding, Format
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import InputPort, Window
+from bnnhw.ir.integer import InputPort
 from bnnhw.ir.topology import InputSpec, MeanStd, PixelThreshold
+from bnnhw.ir.window import Window
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from bnnhw.ir.encoding import I64, U8, Alphabet
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Window
-from bnnhw.ir.topology import Conv, Dense, LayerSpec
+from bnnhw.ir.specs import Conv, Dense, LayerSpec
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.ir.weights import Weights
+from bnnhw.ir.window import Window
 
 LARGEST_WEIGHT = 1 << 24
 

@@ -10,8 +10,10 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor
 
-from bnnhw.ir import topology as t
+from bnnhw.ir import specs as s
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.recipe import Distillation
+from bnnhw.ir.topology import Topology
 from bnnhw.nn.model import build, load_parameters
 
 
@@ -21,11 +23,11 @@ def attention(x: Tensor) -> Tensor:
     return F.normalize(maps, dim=1)
 
 
-def _sizes(net: t.Topology) -> dict[str, int]:
+def _sizes(net: Topology) -> dict[str, int]:
     """Numbers of every layer's attention: one a pixel, or one a channel where there is no map."""
     shapes, vectors, found = net.shape_of(), set[str](), {}
     for n, layer in enumerate(net.layers):
-        if isinstance(layer, t.Dense) or (set(net.inputs_of(n)) <= vectors and not isinstance(layer, t.Conv | t.MaxPool | t.AvgPool)):
+        if isinstance(layer, s.Dense) or (set(net.inputs_of(n)) <= vectors and not isinstance(layer, s.Conv | s.MaxPool | s.AvgPool)):
             vectors.add(layer.name)
         channels, rows, columns = shapes[layer.name]
         found[layer.name] = channels if layer.name in vectors else rows * columns
@@ -35,13 +37,13 @@ def _sizes(net: t.Topology) -> dict[str, int]:
 class Teacher:
     """A trained network whose outputs the student's loss is compared with; its parameters stay."""
 
-    def __init__(self, spec: t.Distillation, student: t.Topology) -> None:
+    def __init__(self, spec: Distillation, student: Topology) -> None:
         folder = Path(spec.teacher)
         file = folder / "trained.yaml"
         if not file.is_file():
             raise BnnhwError(f"teacher {spec.teacher!r}: no trained.yaml in it; give a folder that bnnhw train wrote")
         try:
-            net = t.Topology.model_validate(yaml.safe_load(file.read_text()))
+            net = Topology.model_validate(yaml.safe_load(file.read_text()))
         except (OSError, ValueError, yaml.YAMLError) as e:
             raise BnnhwError(f"teacher {spec.teacher!r}: trained.yaml in it is damaged ({type(e).__name__}); train it again") from None
         if net.input != student.input:

@@ -10,10 +10,11 @@ import torch
 import yaml
 
 from bnnhw import data
-from bnnhw.ir import topology as t
+from bnnhw.ir import specs as s
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.expected import Expected, write_expected
 from bnnhw.ir.packed import pack_signs, unpack_signs
+from bnnhw.ir.topology import InputSpec, Topology
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.nn import layers as n
 from bnnhw.nn.methods.norm import EPS
@@ -26,7 +27,7 @@ LARGEST_BITS = 48
 """Of the last layer's numbers behind scales of their own."""
 
 
-def export(net: t.Topology, folder: Path, own: Own | None = None) -> dict[str, Any]:
+def export(net: Topology, folder: Path, own: Own | None = None) -> dict[str, Any]:
     """Write `network.yaml`, `weights.npz` and `expected.npz` beside `folder/checkpoint.pt`.
 
     Returns the accuracies on the test images, in percent: of evaluation, in integers.
@@ -58,7 +59,7 @@ def write(model: Net, folder: Path) -> None:
     (folder / "network.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
 
 
-def rehearse(net: t.Topology, epochs: int, own: Own | None = None) -> TrainedNetwork | None:
+def rehearse(net: Topology, epochs: int, own: Own | None = None) -> TrainedNetwork | None:
     """What `net` would be written as before any training, for finding out early what has no hardware form.
 
     None for a teacher, and where untrained weights or activations have no integers yet. Errors: BnnhwError naming the layer.
@@ -80,10 +81,10 @@ def rehearse(net: t.Topology, epochs: int, own: Own | None = None) -> TrainedNet
         except BnnhwError:
             return None
         described, tensors = Exporter(model).result(frames[:1])
-    return TrainedNetwork(t.Topology.model_validate(described), unpack_signs(tensors, net.name))
+    return TrainedNetwork(Topology.model_validate(described), unpack_signs(tensors, net.name))
 
 
-def _frames(spec: t.InputSpec) -> np.ndarray:
+def _frames(spec: InputSpec) -> np.ndarray:
     """Random raw frames, the same at every export."""
     raw = np.random.default_rng(FRAME_SEED).integers(0, 256, (FRAMES, *spec.chw), dtype=np.uint8)
     if spec.type == "bipolar":
@@ -108,7 +109,7 @@ class Exporter:
             sources = self.net.inputs_of(index)
             ins = [streams[name] for name in sources]
             module = getattr(self.model, layer.name)
-            if isinstance(layer, t.BatchNorm | t.Levels | t.SignActivation) and isinstance(ins[0], n.Stream):
+            if isinstance(layer, s.BatchNorm | s.Levels | s.SignActivation) and isinstance(ins[0], n.Stream):
                 self.scale(layer.name, plain, sources[0], ins[0])
             self.layers.append(plain | self.stored(layer, module, ins))
         last = streams[self.net.layers[-1].name]
@@ -129,30 +130,30 @@ class Exporter:
         self.layers.append(spec)
         self.tensors[f"{spec['name']}.alpha"] = np.broadcast_to(stream.unit.numpy(), stream.values.shape[1]).copy()
 
-    def stored(self, layer: t.LayerSpec, module: Any, ins: list[Any]) -> dict[str, Any]:
+    def stored(self, layer: s.LayerSpec, module: Any, ins: list[Any]) -> dict[str, Any]:
         """Keys that the description gains, while the tensors go aside."""
         name, keep = layer.name, self.tensors
         match layer:
-            case t.Conv() | t.Dense():
+            case s.Conv() | s.Dense():
                 return {"weights": self.weights(name, module)}
-            case t.BatchNorm():
+            case s.BatchNorm():
                 source = module.as_batch_norm() if layer.shift else module.state_dict()
                 keep.update({f"{name}.{k}": v.numpy() for k, v in source.items() if k != "num_batches_tracked"})
                 return {"eps": EPS, "shift": False} if layer.shift else {}
-            case t.Levels():
+            case s.Levels():
                 found = module.levels()
                 keep[f"{name}.thresholds"], keep[f"{name}.values"] = found.thresholds.numpy(), found.values.numpy().astype(np.int32)
                 if found.planes is None:
                     return {}
                 keep[f"{name}.bits"], keep[f"{name}.scale"] = found.planes.bits.numpy().astype(np.uint8), found.planes.scale.numpy()[:, 0]
                 return {"bipolar": found.planes.bipolar}
-            case t.FixedPoint():
+            case s.FixedPoint():
                 multiplier, addend, shift = module.affine(ins[0].unit, ins[0].values.shape[1])
                 keep[f"{name}.multiplier"], keep[f"{name}.addend"], keep[f"{name}.shift"] = multiplier, addend, np.array([shift])
                 return {"norm": False}
-            case t.Add():
+            case s.Add():
                 return {"shifts": list(module.shifts(*ins)[0])}
-            case t.Table():
+            case s.Table():
                 entries, _ = module.entries(float(ins[0].unit))
                 keep[f"{name}.entries"], keep[f"{name}.low"] = entries, np.array([module.low])
         return {}

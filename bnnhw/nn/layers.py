@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnnhw.ir import topology as t
+from bnnhw.ir import specs as s
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.fixed_point import fixed_affine
-from bnnhw.ir.integer import Fixed
+from bnnhw.ir.heads import Fixed
+from bnnhw.ir.window import slide
 from bnnhw.nn.methods.activations import level_of
 from bnnhw.nn.methods.norm import ShiftBatchNorm
 from bnnhw.nn.quantiser import ActivationQuantiser, IntegerWeights, Levels, WeightQuantiser, usable_levels, usable_weights
@@ -80,7 +81,7 @@ class Layer(nn.Module):
 class Product(Layer):
     """Convolution or dense layer of quantised weights [O, C/groups, kh, kw] or [O, K]; pads with the number `pad_value`."""
 
-    def __init__(self, spec: t.Conv | t.Dense, shape: tuple[int, ...], quantiser: WeightQuantiser, compute: torch.dtype) -> None:
+    def __init__(self, spec: s.Conv | s.Dense, shape: tuple[int, ...], quantiser: WeightQuantiser, compute: torch.dtype) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(shape))
         nn.init.xavier_normal_(self.weight)
@@ -98,12 +99,7 @@ class Product(Layer):
         if self.dropout and self.training:
             x = F.dropout(x, self.dropout)
         sums = self._product(x, w, float(getattr(self.spec, "pad_value", 0)))
-        bits = getattr(self.quantiser, "gradient_bits", None)
-        if bits is not None and self.training:
-            from bnnhw.nn.methods.multibit import quantise_gradient
-
-            sums = quantise_gradient(sums, bits)
-        return sums
+        return self.quantiser.after_product(sums) if self.training else sums
 
     def integers(self) -> IntegerWeights:
         """Weights in evaluation, computed once."""
@@ -128,7 +124,7 @@ class Product(Layer):
 
     def _product(self, x: Tensor, w: Tensor, pad_value: float) -> Tensor:
         spec = self.spec
-        if isinstance(spec, t.Dense):
+        if isinstance(spec, s.Dense):
             return F.linear(x.flatten(1), w)
         x = as_maps(x)
         top, left, bottom, right = spec.pad
@@ -137,12 +133,12 @@ class Product(Layer):
             x = F.pad(x, (left, right, top, bottom), value=pad_value)
         return F.conv2d(x, w, None, spec.stride, (top, left) if symmetric else 0, spec.dilation, spec.groups)
 
-    def _partial(self, x: Tensor, w: Tensor, pad_value: float, partial: t.PartialSums) -> Tensor:
+    def _partial(self, x: Tensor, w: Tensor, pad_value: float, partial: s.PartialSums) -> Tensor:
         """Sums of every `taps` inputs, in the order (row, column, channel), narrowed before they are added."""
         spec = self.spec
         half = 1 << (partial.bits - 1)
         narrow = Fixed(partial.shift, -half, half - 1, partial.overflow)
-        if isinstance(spec, t.Dense):
+        if isinstance(spec, s.Dense):
             columns, rows, size = x.flatten(1)[..., None], w, x.shape[1:]
         else:
             top, left, bottom, right = spec.pad
@@ -157,16 +153,16 @@ class Product(Layer):
             part = torch.einsum("ok,nkp->nop", rows[:, piece], columns[:, piece]).numpy().astype(np.int64)
             total = total + narrow.apply(part)
         sums = torch.from_numpy(total).to(x.dtype)
-        if isinstance(spec, t.Dense):
+        if isinstance(spec, s.Dense):
             return sums[..., 0]
-        rows_out = t.slide(x.shape[2], spec.kernel[0], spec.stride[0], spec.dilation[0], 0, 0)
+        rows_out = slide(x.shape[2], spec.kernel[0], spec.stride[0], spec.dilation[0], 0, 0)
         return sums.unflatten(2, (rows_out, -1))
 
 
 class Norm(nn.modules.batchnorm._BatchNorm, Layer):
     """PyTorch's batch norm of maps or vectors."""
 
-    def __init__(self, spec: t.BatchNorm, channels: int) -> None:
+    def __init__(self, spec: s.BatchNorm, channels: int) -> None:
         super().__init__(channels, eps=spec.eps)
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -186,7 +182,7 @@ class ShiftNorm(ShiftBatchNorm, Layer):
 class Sign(Layer):
     """Binary activation, -1 or +1."""
 
-    def __init__(self, spec: t.SignActivation) -> None:
+    def __init__(self, spec: s.SignActivation) -> None:
         super().__init__()
         self.spec = spec
 
@@ -200,7 +196,7 @@ class Sign(Layer):
 class LevelsLayer(Layer):
     """An activation of several levels."""
 
-    def __init__(self, spec: t.Levels, quantiser: ActivationQuantiser) -> None:
+    def __init__(self, spec: s.Levels, quantiser: ActivationQuantiser) -> None:
         super().__init__()
         self.spec, self.quantiser = spec, quantiser
 
@@ -221,10 +217,10 @@ class LevelsLayer(Layer):
 class FixedLayer(Layer):
     """Fixed-point numbers, with a batch norm before the rounding where the description says so."""
 
-    def __init__(self, spec: t.FixedPoint, channels: int) -> None:
+    def __init__(self, spec: s.FixedPoint, channels: int) -> None:
         super().__init__()
         self.spec = spec
-        self.norm = Norm(t.BatchNorm(name=spec.name, eps=spec.eps), channels) if spec.norm else None
+        self.norm = Norm(s.BatchNorm(name=spec.name, eps=spec.eps), channels) if spec.norm else None
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.norm is None else self.norm(x)
@@ -263,7 +259,7 @@ class FixedLayer(Layer):
 class MaxPool(Layer):
     """Maximum over a window; units are positive, so integers are pooled as they are."""
 
-    def __init__(self, spec: t.MaxPool) -> None:
+    def __init__(self, spec: s.MaxPool) -> None:
         super().__init__()
         if any(spec.pad):
             raise BnnhwError(f"layer {spec.name!r}: training supports max pools without padding; remove pad")
@@ -280,7 +276,7 @@ class MaxPool(Layer):
 class AvgPool(Layer):
     """Mean over a window: the sum, whose unit is that much smaller."""
 
-    def __init__(self, spec: t.AvgPool) -> None:
+    def __init__(self, spec: s.AvgPool) -> None:
         super().__init__()
         self.spec = spec
 
@@ -303,7 +299,7 @@ class AvgPool(Layer):
 class Add(Layer):
     """Sum of two streams, in the finer unit of both."""
 
-    def __init__(self, spec: t.Add) -> None:
+    def __init__(self, spec: s.Add) -> None:
         super().__init__()
         self.spec = spec
 
@@ -329,7 +325,7 @@ class Add(Layer):
 class Multiply(Layer):
     """Product of two streams; the second may have one channel or one pixel for all."""
 
-    def __init__(self, spec: t.Multiply) -> None:
+    def __init__(self, spec: s.Multiply) -> None:
         super().__init__()
         self.spec = spec
 
@@ -344,7 +340,7 @@ class Multiply(Layer):
 class Concat(Layer):
     """Channels of the second stream after those of the first; units must be the same."""
 
-    def __init__(self, spec: t.Concat) -> None:
+    def __init__(self, spec: s.Concat) -> None:
         super().__init__()
         self.spec = spec
 
@@ -361,7 +357,7 @@ class Concat(Layer):
 class Table(Layer):
     """A function of fixed-point numbers; entries are rounded to the declared format."""
 
-    def __init__(self, spec: t.Table, low: int, high: int) -> None:
+    def __init__(self, spec: s.Table, low: int, high: int) -> None:
         super().__init__()
         self.spec, self.low, self.high = spec, low, high
 
@@ -423,7 +419,7 @@ def _sum(a: Tensor, b: Tensor) -> Tensor:
     return a + b if a.dim() == b.dim() else as_maps(a) + as_maps(b)
 
 
-def _stream(x: Value, spec: t.LayerSpec) -> Stream:
+def _stream(x: Value, spec: s.LayerSpec) -> Stream:
     if not isinstance(x, Stream):
         raise BnnhwError(f"layer {spec.name!r}: takes integers, its input is real behind a batch norm; put a sign, levels or a fixed layer before it")
     return x

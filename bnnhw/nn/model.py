@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bnnhw.ir import topology as t
-from bnnhw.ir.compressions import CompressionMethod
+from bnnhw.ir import specs as s
+from bnnhw.ir.compressions import CompressionMethod, CompressionSpec
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import MAX_TABLE_BITS
+from bnnhw.ir.layers import MAX_TABLE_BITS
 from bnnhw.ir.methods import RealActivationSpec, RealWeightSpec, SignWeightSpec, WeightMethod
+from bnnhw.ir.topology import INPUT, Topology
+from bnnhw.ir.window import Shape
 from bnnhw.nn import layers as n
 from bnnhw.nn.compress.build import compression_quantiser
 from bnnhw.nn.methods.build import activation_quantiser, weight_quantiser
@@ -22,7 +24,7 @@ from bnnhw.nn.quantiser import ActivationQuantiser, Own, WeightQuantiser
 
 LAST_SCALE_BITS = 14
 """Magnitude bits of the largest of the last layer's scales, where its outputs have one each."""
-NEXT = (t.MaxPool, t.Flatten)
+NEXT = (s.MaxPool, s.Flatten)
 
 
 class Net(nn.Module):
@@ -35,7 +37,7 @@ class Net(nn.Module):
     own: tuple[str, ...]
     """Layers whose quantisers are a user's, rising; a checkpoint names them."""
 
-    def __init__(self, topology: t.Topology, own: Own | None = None) -> None:
+    def __init__(self, topology: Topology, own: Own | None = None) -> None:
         super().__init__()
         given = own or {}
         self.topology, self.own = _without_methods(topology.resolved(), given), tuple(sorted(given))
@@ -49,7 +51,7 @@ class Net(nn.Module):
             inputs = self.topology.inputs_of(index)
             setattr(self, layer.name, _module(self.topology, layer, inputs, shapes, compute, given))
         last = self.topology.layers[-1]
-        if not isinstance(last, t.Conv | t.Dense):
+        if not isinstance(last, s.Conv | s.Dense):
             raise BnnhwError(f"layer {last.name!r}: training wants the sums of a conv or dense layer last; remove it")
 
     @property
@@ -73,14 +75,14 @@ class Net(nn.Module):
 
     def real(self, x: Tensor) -> dict[str, Tensor]:
         """Every layer's real output."""
-        found = {t.INPUT: x}
+        found = {INPUT: x}
         for index, layer in enumerate(self.topology.layers):
             found[layer.name] = getattr(self, layer.name)(*(found[name] for name in self.topology.inputs_of(index)))
         return found
 
     def streams(self, x: Tensor) -> dict[str, n.Value]:
         """Every layer's output in evaluation: integers with their unit, or real numbers before an activation."""
-        found: dict[str, n.Value] = {t.INPUT: n.Stream(x, torch.ones(1))}
+        found: dict[str, n.Value] = {INPUT: n.Stream(x, torch.ones(1))}
         for index, layer in enumerate(self.topology.layers):
             found[layer.name] = getattr(self, layer.name).evaluate(*(found[name] for name in self.topology.inputs_of(index)))
         return found
@@ -106,7 +108,7 @@ class Net(nn.Module):
             yield product.weight, product.quantiser
 
 
-def build(net: t.Topology, own: Own | None = None) -> Net:
+def build(net: Topology, own: Own | None = None) -> Net:
     """Module whose `state_dict` carries the names of `net`; it maps prepared inputs to the last sums.
 
     `own` goes before what the description says of its layers. Errors: BnnhwError for a layer that cannot be trained here.
@@ -141,16 +143,14 @@ def check_own(model: Net, saved: Mapping[str, Any], folder: Path) -> None:
 
 def quantiser(spec: WeightMethod | CompressionMethod | None, shape: tuple[int, ...], layer: str) -> WeightQuantiser:
     """The quantiser of a layer's weights; signs where none is named."""
-    if spec is None:
-        return weight_quantiser(SignWeightSpec(), shape, layer)
-    if type(spec).__module__ == "bnnhw.ir.compressions":
-        return compression_quantiser(spec, shape, layer)  # type: ignore[arg-type]
-    return weight_quantiser(spec, shape, layer)  # type: ignore[arg-type]
+    if isinstance(spec, CompressionSpec):
+        return compression_quantiser(spec, shape, layer)
+    return weight_quantiser(SignWeightSpec() if spec is None else spec, shape, layer)
 
 
-def _without_methods(net: t.Topology, own: Own) -> t.Topology:
+def _without_methods(net: Topology, own: Own) -> Topology:
     """`net` without the methods that own quantisers replace."""
-    can = [layer.name for layer in net.layers if isinstance(layer, t.Conv | t.Dense | t.Levels)]
+    can = [layer.name for layer in net.layers if isinstance(layer, s.Conv | s.Dense | s.Levels)]
     for name in own:
         if name not in can:
             raise BnnhwError(f"own quantiser: network {net.name!r} has no conv, dense or levels layer {name!r}; it has {', '.join(can)}")
@@ -166,55 +166,55 @@ def _own_quantiser(made: Any, kind: type, layer: str) -> Any:
 
 
 def _module(
-    net: t.Topology, layer: t.LayerSpec, inputs: tuple[str, ...], shapes: dict[str, t.Shape], compute: torch.dtype, own: Own
+    net: Topology, layer: s.LayerSpec, inputs: tuple[str, ...], shapes: dict[str, Shape], compute: torch.dtype, own: Own
 ) -> n.Layer:  # fmt: skip
     shape = shapes[inputs[0]]
     channels = shape[0]
     name = layer.name
     match layer:
-        case t.Conv() | t.Dense():
+        case s.Conv() | s.Dense():
             if layer.bias or layer.alpha or layer.weights != "signs":
                 raise BnnhwError(f"layer {layer.name!r}: bias, alpha and stored forms of weights are not trained here; name a quantiser")
-            size = (layer.out, channels // layer.groups, *layer.kernel) if isinstance(layer, t.Conv) else (layer.out, prod(shape))
+            size = (layer.out, channels // layer.groups, *layer.kernel) if isinstance(layer, s.Conv) else (layer.out, prod(shape))
             if name in own:
                 return n.Product(layer, size, _own_quantiser(own[name](size, name), WeightQuantiser, name), compute)
             return n.Product(layer, size, quantiser(layer.quantiser, size, name), compute)
-        case t.BatchNorm():
+        case s.BatchNorm():
             return n.ShiftNorm(channels) if layer.shift else n.Norm(layer, channels)
-        case t.SignActivation():
+        case s.SignActivation():
             return n.Sign(layer)
-        case t.Levels():
+        case s.Levels():
             if name in own:
                 return n.LevelsLayer(layer, _own_quantiser(own[name](shape, name), ActivationQuantiser, name))
             if layer.quantiser is None:
                 raise BnnhwError(f"layer {layer.name!r}: levels are trained by a method; name a quantiser")
             return n.LevelsLayer(layer, activation_quantiser(layer.quantiser, layer.name, channels))
-        case t.FixedPoint():
+        case s.FixedPoint():
             return n.FixedLayer(layer, channels)
-        case t.MaxPool():
+        case s.MaxPool():
             return n.MaxPool(layer)
-        case t.AvgPool():
+        case s.AvgPool():
             return n.AvgPool(layer)
-        case t.Add():
+        case s.Add():
             return n.Add(layer)
-        case t.Multiply():
+        case s.Multiply():
             return n.Multiply(layer)
-        case t.Concat():
+        case s.Concat():
             return n.Concat(layer)
-        case t.Table():
+        case s.Table():
             return n.Table(layer, *_fixed_range(net, layer, inputs[0]))
-        case t.Flatten():
+        case s.Flatten():
             return n.Flatten()
     raise BnnhwError(f"layer {layer.name!r}: {layer.type} cannot be trained here; use batchnorm and an activation")
 
 
-def _fixed_range(net: t.Topology, table: t.Table, source: str) -> tuple[int, int]:
+def _fixed_range(net: Topology, table: s.Table, source: str) -> tuple[int, int]:
     """Range of the fixed-point layer that a table reads, through pools."""
     named = {layer.name: n for n, layer in enumerate(net.layers)}
     while source in named and isinstance(net.layers[named[source]], NEXT):
         source = net.inputs_of(named[source])[0]
     layer = net.layers[named[source]] if source in named else None
-    if not isinstance(layer, t.FixedPoint):
+    if not isinstance(layer, s.FixedPoint):
         raise BnnhwError(f"layer {table.name!r}: a table reads fixed-point numbers; put a fixed layer before it")
     if layer.bits > MAX_TABLE_BITS:
         raise BnnhwError(

@@ -87,6 +87,8 @@ class WeightQuantiser(nn.Module):
     of the module, so that the `state_dict` holds all.
     """
 
+    observes = False
+
     def forward(self, w: Tensor) -> Tensor:
         """Real quantised weights, shape of `w`, with the method's gradient."""
         raise NotImplementedError
@@ -100,6 +102,17 @@ class WeightQuantiser(nn.Module):
 
     def before_epoch(self, w: nn.Parameter, epoch: int, epochs: int) -> None:
         """Called without gradient before every epoch (partition steps, schedules)."""
+
+    def after_product(self, sums: Tensor) -> Tensor:
+        """Called in training on the layer's sums [N, O, ...]; the sums, perhaps with a gradient of its own."""
+        return sums
+
+    def observe(self, x_columns: Tensor) -> None:
+        """Called before the first epoch where `observes` is set, with inputs [N, K] of the layer, K ordered as a row of weights."""
+
+    def kept(self) -> float:
+        """Share of the weights that are not pruned."""
+        return 1.0
 
 
 class ActivationQuantiser(nn.Module):

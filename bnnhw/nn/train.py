@@ -18,26 +18,26 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from bnnhw import data
-from bnnhw.ir import topology as t
+from bnnhw.ir import specs as s
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.nn.compress.prune import PrunedWeights
+from bnnhw.ir.recipe import TrainSpec
+from bnnhw.ir.topology import InputSpec, PixelThreshold, Topology
 from bnnhw.nn.compress.regularise import penalty, rescaled_dropout
 from bnnhw.nn.distil import Teacher
 from bnnhw.nn.layers import as_maps
-from bnnhw.nn.methods.binary import BwnhWeights
 from bnnhw.nn.model import Net, build, check_own, load_parameters
 from bnnhw.nn.quantiser import ActivationQuantiser, Own
 
 RISE = 100
 """Steps over which the learning rate rises."""
 OBSERVED = 2048
-"""Images from which hashing learns the statistics of its inputs."""
+"""Images from which quantisers learn the statistics of their inputs."""
 
 
-def prepare(spec: t.InputSpec, x: np.ndarray) -> Tensor:
+def prepare(spec: InputSpec, x: np.ndarray) -> Tensor:
     """Integer-valued float32 inputs [N, C, H, W] from raw ones: pixels as p or 2p-255, so that sums stay exact."""
     x = torch.from_numpy(np.ascontiguousarray(x)).float().reshape(len(x), *spec.chw)
-    if isinstance(spec.preprocess, t.PixelThreshold):
+    if isinstance(spec.preprocess, PixelThreshold):
         return torch.where(x >= spec.preprocess.threshold, 1.0, -1.0)
     if spec.preprocess == "2p-255":
         return 2 * x - 255
@@ -46,7 +46,7 @@ def prepare(spec: t.InputSpec, x: np.ndarray) -> Tensor:
     raise BnnhwError(f"input: preprocess {spec.preprocess} cannot be trained here; use none or 2p-255")
 
 
-def _batches(split: data.Split, spec: t.TrainSpec, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _batches(split: data.Split, spec: TrainSpec, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Shuffled batches of one epoch; augmented by mirroring and shifts where the recipe asks for it."""
     order, m = rng.permutation(len(split.x)), spec.shift
     for i in range(len(order) // spec.batch):
@@ -63,7 +63,7 @@ def _batches(split: data.Split, spec: t.TrainSpec, rng: np.random.Generator) -> 
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, spec: t.InputSpec, split: data.Split, batch: int = 250) -> float:
+def evaluate(model: nn.Module, spec: InputSpec, split: data.Split, batch: int = 250) -> float:
     """Accuracy in evaluation mode, in percent."""
     model.eval()
     hits = 0
@@ -73,7 +73,7 @@ def evaluate(model: nn.Module, spec: t.InputSpec, split: data.Split, batch: int 
     return 100 * hits / len(split.x)
 
 
-def _rate(spec: t.TrainSpec, steps: int) -> Any:
+def _rate(spec: TrainSpec, steps: int) -> Any:
     """Factor of the learning rate at each step."""
 
     def at(i: int) -> float:
@@ -87,7 +87,7 @@ def _rate(spec: t.TrainSpec, steps: int) -> Any:
 class Trainer:
     """A model in training by its recipe: parameters, optimiser, schedule and how far it is."""
 
-    def __init__(self, net: t.Topology, out: Path, spec: t.TrainSpec, own: Own | None = None) -> None:
+    def __init__(self, net: Topology, out: Path, spec: TrainSpec, own: Own | None = None) -> None:
         torch.manual_seed(spec.seed)
         self.net, self.out, self.spec = net, out, spec
         self.model: Net = build(net, own)
@@ -149,19 +149,18 @@ class Trainer:
         os.replace(partial, self.out / "checkpoint.pt")
 
     def observe(self) -> None:
-        """Show hashing quantisers the inputs of their layers."""
-        hashed = [p for p in self.model.products.values() if isinstance(p.quantiser, BwnhWeights)]
-        if not hashed:
+        """Show quantisers that learn from them the inputs of their layers."""
+        observing = {name: p.quantiser for name, p in self.model.products.items() if p.quantiser.observes}
+        if not observing:
             return
         x = prepare(self.net.input, self.train_split.x[:OBSERVED])
-        names = {p.spec.name: index for index, p in enumerate(hashed)}
         self.model.train()
         with torch.no_grad():
             seen = self.model.real(x)
             for index, layer in enumerate(self.net.layers):
-                if layer.name in names:
+                if layer.name in observing:
                     source = seen[self.model.topology.inputs_of(index)[0]]
-                    hashed[names[layer.name]].quantiser.observe(_columns(layer, source))  # type: ignore[operator]
+                    observing[layer.name].observe(_columns(layer, source))
 
     def calibrate(self) -> None:
         """Show the activations a few batches, with everything else as it is."""
@@ -209,14 +208,13 @@ class Trainer:
         return loss.item()
 
     def _dropout(self) -> None:
-        for product in [p for p in list(self.model.products.values())[1:] if isinstance(p.spec, t.Dense)]:
-            kept = float(product.quantiser.mask.float().mean()) if isinstance(product.quantiser, PrunedWeights) else 1.0
-            product.dropout = rescaled_dropout(self.spec.dropout, kept)
+        for product in [p for p in list(self.model.products.values())[1:] if isinstance(p.spec, s.Dense)]:
+            product.dropout = rescaled_dropout(self.spec.dropout, product.quantiser.kept())
 
 
-def _columns(layer: t.LayerSpec, x: Tensor) -> Tensor:
+def _columns(layer: s.LayerSpec, x: Tensor) -> Tensor:
     """[N, K] inputs of a product as its weights see them."""
-    if not isinstance(layer, t.Conv):
+    if not isinstance(layer, s.Conv):
         return x.flatten(1)
     top, left, bottom, right = layer.pad
     padded = F.pad(as_maps(x), (left, right, top, bottom), value=layer.pad_value)
@@ -224,7 +222,7 @@ def _columns(layer: t.LayerSpec, x: Tensor) -> Tensor:
     return columns.transpose(1, 2).reshape(-1, columns.shape[1] // layer.groups)
 
 
-def _check_data(net: t.Topology, spec: t.TrainSpec, split: data.Split) -> None:
+def _check_data(net: Topology, spec: TrainSpec, split: data.Split) -> None:
     if net.input.type != "uint8":
         raise BnnhwError(f"input: {spec.data} is of uint8 pixels, the type is {net.input.type}; use uint8, with preprocess threshold for bits")
     if np.prod(split.x.shape[1:]) != np.prod(net.input.chw):
@@ -236,7 +234,7 @@ def _check_data(net: t.Topology, spec: t.TrainSpec, split: data.Split) -> None:
         raise BnnhwError(f"train: {spec.data} has {int(split.y.max()) + 1} classes, the network {outputs} outputs; add outputs")
 
 
-def train(net: t.Topology, out: Path, spec: t.TrainSpec, *, resume: bool = True, quiet: bool = False, own: Own | None = None) -> dict[str, Any]:
+def train(net: Topology, out: Path, spec: TrainSpec, *, resume: bool = True, quiet: bool = False, own: Own | None = None) -> dict[str, Any]:
     """Train `net` by `spec`; writes `out/trained.yaml`, `out/checkpoint.pt` after each epoch and `out/metrics.jsonl`.
 
     Returns the last epoch's metrics (accuracies in percent). A run that was cut off goes on from its checkpoint.

@@ -6,8 +6,9 @@ from typing import Any
 
 from bnnhw.ir.design import Design
 from bnnhw.ir.encoding import signed_bits
-from bnnhw.ir.integer import Gather, Layer, MatVec, Network, Windowed
-from bnnhw.ir.pipeline import Pipeline
+from bnnhw.ir.instances import Pipeline
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 
 
 def layer_rows(net: Network, design: Design, chain: Pipeline) -> list[dict[str, Any]]:

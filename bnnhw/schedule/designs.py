@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Gather, Layer, MatVec, Network
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import Gather, Layer, MatVec
 from bnnhw.ir.text import read_yaml
 from bnnhw.schedule.folding import complete_folding, input_lanes, output_lanes, slowest_product, with_queues
 from bnnhw.schedule.queues import join_queues

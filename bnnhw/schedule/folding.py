@@ -9,7 +9,8 @@ from math import ceil, gcd, prod
 from bnnhw.ir import design as d
 from bnnhw.ir.encoding import Integers
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Gather, Layer, MatVec, Network, Windowed
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.schedule.queues import join_queues
 

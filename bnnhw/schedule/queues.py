@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from bnnhw.ir import design as d
 from bnnhw.ir.encoding import I64
-from bnnhw.ir.integer import PORT, Layer, Multiply, Network, Windowed
+from bnnhw.ir.integer import PORT, Network
+from bnnhw.ir.layers import Layer, Multiply, Windowed
 
 IN_FLIGHT = 4
 """Pixels that a layer may hold between its input and output: a vector buffer's two, and its neighbours'."""

@@ -15,7 +15,9 @@ from bnnhw import golden
 from bnnhw.ir.design import Design
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.expected import Expected
-from bnnhw.ir.integer import MatVec, Network, Sums
+from bnnhw.ir.heads import Sums
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.verify.frames import Frames
 from bnnhw.verify.rtl import STALLS, Simulation

@@ -17,9 +17,10 @@ from bnnhw.emit.resources import resource_folder
 from bnnhw.emit.verilog import emit_verilog, naming
 from bnnhw.ir.design import Design
 from bnnhw.ir.encoding import I64, U8, Integers, numbers
+from bnnhw.ir.instances import Pipeline
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layout import beat_bytes, layer_output, pack_frames, spare_bits
-from bnnhw.ir.pipeline import Pipeline, pipeline
+from bnnhw.ir.pipeline import pipeline
 from bnnhw.tools import verilator
 
 STALLS = ("none", "random", "source", "sink")

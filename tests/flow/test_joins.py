@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from bnnhw.golden import run
-from bnnhw.ir import integer as i
 from bnnhw.ir.design import Design
 from bnnhw.ir.encoding import Encoding, Integers
+from bnnhw.ir.heads import Fixed, Head, Sums, Thresholds
+from bnnhw.ir.integer import PORT, InputPort, Network
+from bnnhw.ir.layers import Add, Concat, Layer, MatVec, Multiply, Requantise, SumPool
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window
@@ -22,85 +24,85 @@ SHAPE = (4, 7, 6)
 FRAMES = 5
 
 
-def conv(name: str, source: str, x: Encoding | Integers, rng: np.random.Generator, head: i.Head, kernel: int = 3) -> i.MatVec:
+def conv(name: str, source: str, x: Encoding | Integers, rng: np.random.Generator, head: Head, kernel: int = 3) -> MatVec:
     margin = kernel // 2
     window = Window(SHAPE, (kernel, kernel), pad=(margin,) * 4)
-    return i.MatVec(name, x, window, Weights.binary(rng.choice([-1, 1], (SHAPE[0], window.fan_in))), head, None, (source,))
+    return MatVec(name, x, window, Weights.binary(rng.choice([-1, 1], (SHAPE[0], window.fan_in))), head, None, (source,))
 
 
-def sums(fixed: i.Fixed | None = None) -> i.Sums:
-    return i.Sums(np.ones(SHAPE[0], np.int64), np.zeros((1, SHAPE[0]), np.int64), 0, fixed)
+def sums(fixed: Fixed | None = None) -> Sums:
+    return Sums(np.ones(SHAPE[0], np.int64), np.zeros((1, SHAPE[0]), np.int64), 0, fixed)
 
 
-def signs() -> i.Thresholds:
-    return i.Thresholds(np.zeros((1, SHAPE[0], 1), np.int64), Encoding.bipolar())
+def signs() -> Thresholds:
+    return Thresholds(np.zeros((1, SHAPE[0], 1), np.int64), Encoding.bipolar())
 
 
-def last(name: str, x: Integers) -> i.MatVec:
+def last(name: str, x: Integers) -> MatVec:
     window = Window.dense(SHAPE)
-    return i.MatVec(
+    return MatVec(
         "fc",
         x,
         window,
         Weights.binary(np.ones((3, window.fan_in), np.int64)),
-        i.Sums(np.ones(3, np.int64), np.zeros((1, 3), np.int64)),
+        Sums(np.ones(3, np.int64), np.zeros((1, 3), np.int64)),
         None,
         (name,),
     )
 
 
-def residual(rng: np.random.Generator) -> i.Network:
+def residual(rng: np.random.Generator) -> Network:
     """Two blocks of two 3x3 convolutions beside a plain shortcut, as in Bi-Real networks."""
-    narrow = i.Fixed(2, -32, 31)
-    first = conv("c0", i.PORT, Encoding.bipolar(), rng, sums(narrow))
-    layers: list[i.Layer] = [first]
+    narrow = Fixed(2, -32, 31)
+    first = conv("c0", PORT, Encoding.bipolar(), rng, sums(narrow))
+    layers: list[Layer] = [first]
     at, x = "c0", first.out
     assert isinstance(x, Integers)
     for n in (1, 2):
-        quantised = i.Requantise(f"s{n}", x, SHAPE, i.Thresholds(np.zeros((1, SHAPE[0], 1), np.int64), Encoding.bipolar()), (at,))
+        quantised = Requantise(f"s{n}", x, SHAPE, Thresholds(np.zeros((1, SHAPE[0], 1), np.int64), Encoding.bipolar()), (at,))
         inner = conv(f"a{n}", f"s{n}", Encoding.bipolar(), rng, signs())
         outer = conv(f"b{n}", f"a{n}", Encoding.bipolar(), rng, sums(narrow))
         assert isinstance(outer.out, Integers)
-        joined = i.Add(f"r{n}", (x, outer.out), SHAPE, (0, 0), (at, f"b{n}"))
+        joined = Add(f"r{n}", (x, outer.out), SHAPE, (0, 0), (at, f"b{n}"))
         layers += [quantised, inner, outer, joined]
         at, x = f"r{n}", joined.out
-    return i.Network("residual", i.InputPort(SHAPE, "bipolar"), Encoding.bipolar(), (*layers, last(at, x)))
+    return Network("residual", InputPort(SHAPE, "bipolar"), Encoding.bipolar(), (*layers, last(at, x)))
 
 
-def rescaled(rng: np.random.Generator) -> i.Network:
+def rescaled(rng: np.random.Generator) -> Network:
     """A scale per channel that needs the whole frame, times the frame."""
-    first = conv("c0", i.PORT, Encoding.bipolar(), rng, sums(i.Fixed(2, -16, 15)), 1)
+    first = conv("c0", PORT, Encoding.bipolar(), rng, sums(Fixed(2, -16, 15)), 1)
     assert isinstance(first.out, Integers)
-    pooled = i.SumPool("mean", first.out, Window(SHAPE, SHAPE[1:], groups=SHAPE[0]), ("c0",))
-    narrowed = i.Requantise("gate", pooled.out, (SHAPE[0], 1, 1), sums(i.Fixed(4, 0, 15)), ("mean",))
+    pooled = SumPool("mean", first.out, Window(SHAPE, SHAPE[1:], groups=SHAPE[0]), ("c0",))
+    narrowed = Requantise("gate", pooled.out, (SHAPE[0], 1, 1), sums(Fixed(4, 0, 15)), ("mean",))
     assert isinstance(narrowed.out, Integers)
-    product = i.Multiply("scaled", (first.out, narrowed.out), SHAPE, (SHAPE[0], 1, 1), ("c0", "gate"))
+    product = Multiply("scaled", (first.out, narrowed.out), SHAPE, (SHAPE[0], 1, 1), ("c0", "gate"))
     layers = (first, pooled, narrowed, product, last("scaled", product.out))
-    return i.Network("rescaled", i.InputPort(SHAPE, "bipolar"), Encoding.bipolar(), layers)
+    return Network("rescaled", InputPort(SHAPE, "bipolar"), Encoding.bipolar(), layers)
 
 
-def parallel(rng: np.random.Generator) -> i.Network:
+def parallel(rng: np.random.Generator) -> Network:
     """A 5x5 and a 1x1 convolution side by side, concatenated."""
-    wide, thin = (conv(name, i.PORT, Encoding.bipolar(), rng, signs(), k) for name, k in (("wide", 5), ("thin", 1)))
-    both = i.Concat("both", (Encoding.bipolar(), Encoding.bipolar()), (SHAPE, SHAPE), ("thin", "wide"))
+    wide, thin = (conv(name, PORT, Encoding.bipolar(), rng, signs(), k) for name, k in (("wide", 5), ("thin", 1)))
+    both = Concat("both", (Encoding.bipolar(), Encoding.bipolar()), (SHAPE, SHAPE), ("thin", "wide"))
     window = Window.dense(both.out_shape)
-    fc = i.MatVec(
+    fc = MatVec(
         "fc",
         Encoding.bipolar(),
         window,
         Weights.binary(np.ones((3, window.fan_in), np.int64)),
-        i.Sums(np.ones(3, np.int64), np.zeros((1, 3), np.int64)),
+        Sums(np.ones(3, np.int64), np.zeros((1, 3), np.int64)),
         None,
         ("both",),
     )
-    return i.Network("parallel", i.InputPort(SHAPE, "bipolar"), Encoding.bipolar(), (wide, thin, both, fc))
+    return Network("parallel", InputPort(SHAPE, "bipolar"), Encoding.bipolar(), (wide, thin, both, fc))
 
 
 MAKERS = (residual, rescaled, parallel)
 
 
 @pytest.fixture
-def designs(rng: np.random.Generator) -> list[tuple[i.Network, Design]]:
+def designs(rng: np.random.Generator) -> list[tuple[Network, Design]]:
     return [(net, fold_for_interval(net, 5000, 100.0)) for net in (make(rng) for make in MAKERS)]
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from bnnhw import api, golden, schedule
 from bnnhw.emit import naming
+from bnnhw.ir.instances import Stream
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layout import pack, pack_frames
-from bnnhw.ir.pipeline import Stream
 from bnnhw.verify.frames import random_frames
 from sim.runner import SIMULATORS, simulate, simulator_environment
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Gather, MatVec, Network
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import Gather, MatVec
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import lower

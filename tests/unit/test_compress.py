@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from bnnhw.ir import compressions as c
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.nn.common import straight
 from bnnhw.nn.compress.build import compression_quantiser
 from bnnhw.nn.compress.codebook import CodebookWeights
-from bnnhw.nn.compress.common import kmeans, linear_start, spread_start, stage, through
+from bnnhw.nn.compress.common import kmeans, linear_start, spread_start, stage
 from bnnhw.nn.compress.factor import factorise
 from bnnhw.nn.compress.hashed import HashedWeights, hash32
 from bnnhw.nn.compress.impq import ImpqWeights
@@ -181,7 +182,7 @@ def test_stages_end_at_all_and_never_fall() -> None:
 
 def test_straight_through_is_exact_and_passes_the_gradient() -> None:
     w, q = torch.tensor([1e-8, 3.0], requires_grad=True), torch.tensor([1.0, -1.0])
-    out = through(w, q)
+    out = straight(w, q)
     (out * torch.tensor([2.0, 5.0])).sum().backward()
     assert torch.equal(out.detach(), q) and w.grad is not None and w.grad.tolist() == [2, 5]
 

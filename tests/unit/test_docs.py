@@ -12,7 +12,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from bnnhw.ir import compressions, methods
-from bnnhw.ir import topology as t
+from bnnhw.ir import specs as s
+from bnnhw.ir.recipe import Distillation, TrainSpec
+from bnnhw.ir.topology import Quantisers
 from bnnhw.schedule.designs import _Layer
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +40,7 @@ def keys(model: type[BaseModel], *but: str) -> dict[str, Any]:
     return {name: field.default for name, field in model.model_fields.items() if name not in but}
 
 
-@pytest.mark.parametrize("layer", models(t.LayerSpec), ids=lambda m: m.__name__)
+@pytest.mark.parametrize("layer", models(s.LayerSpec), ids=lambda m: m.__name__)
 def test_every_layer_is_described_with_its_keys(layer: type[BaseModel]) -> None:
     kind = layer.model_fields["type"].default
     described = row(NETWORK, kind) + (row(NETWORK, "dense") if kind == "conv" else "")
@@ -50,9 +52,9 @@ def test_every_layer_is_described_with_its_keys(layer: type[BaseModel]) -> None:
 
 
 def test_every_key_of_the_training_section_is_described() -> None:
-    for key in keys(t.TrainSpec):
+    for key in keys(TrainSpec):
         row(NETWORK, key)
-    for model in (t.Distillation, t.Quantisers, t.PartialSums):
+    for model in (Distillation, Quantisers, s.PartialSums):
         for key in keys(model):
             assert re.search(rf"{{[^}}]*\b{key}\b", NETWORK), key
 
@@ -78,7 +80,7 @@ def test_every_method_is_listed_with_its_keys_and_told_of(union: Any, place: str
 
 
 def test_every_stored_form_of_weights_is_described() -> None:
-    for form, parameters in t.STORED_AS.items():
+    for form, parameters in s.STORED_AS.items():
         described = row(NETWORK, form)
         assert all(f"`{p}`" in described for p in parameters), form
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bnnhw.ir.encoding import Encoding
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import Weights
+from bnnhw.ir.weights import Weights
 
 
 @given(st.integers(1, 8))

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from bnnhw.golden import run
-from bnnhw.ir import integer as i
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import Layer
 from bnnhw.ir.store import network_bytes, read_network
 from support.random_integer import direct, random_frames, random_network
 
 CHUNK = 100
 
 
-def check(seed: int) -> i.Network:
+def check(seed: int) -> Network:
     """Compare one network."""
     net = random_network(seed)
     frames = random_frames(net, seed, 3)
@@ -26,7 +27,7 @@ def check(seed: int) -> i.Network:
 @pytest.mark.parametrize("start", range(0, 400, CHUNK))
 def test_golden_equals_direct_evaluation(start: int) -> None:
     kinds = Counter(type(layer).__name__ for seed in range(start, start + CHUNK) for layer in check(seed).layers)
-    assert set(kinds) == {kind.__name__ for kind in i.Layer.__args__}, "the sample lost its variety"
+    assert set(kinds) == {kind.__name__ for kind in Layer.__args__}, "the sample lost its variety"
 
 
 @pytest.mark.slow

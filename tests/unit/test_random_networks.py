@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bnnhw.golden import run
-from bnnhw.ir.integer import MatVec, Sums
+from bnnhw.ir.heads import Sums
+from bnnhw.ir.layers import MatVec
 from bnnhw.ir.topology import MeanStd
 from bnnhw.lower import lower
 from support.random_nets import evaluate, random_case

@@ -12,9 +12,11 @@ from bnnhw.emit import emit_verilog
 from bnnhw.emit.memories import weight_words
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import MatVec, Network
+from bnnhw.ir.instances import Stream
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import MatVec
 from bnnhw.ir.layout import pack, unpack
-from bnnhw.ir.pipeline import Stream, pipeline
+from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.store import network_bytes, read_network
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork

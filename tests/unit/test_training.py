@@ -15,7 +15,7 @@ import yaml
 
 import bnnhw
 from bnnhw import data
-from bnnhw.ir.integer import MatVec
+from bnnhw.ir.layers import MatVec
 from bnnhw.ir.topology import Topology
 from bnnhw.nn import layers as n
 from bnnhw.nn import train as loop

@@ -13,7 +13,9 @@ from bnnhw.golden import run
 from bnnhw.ir.encoding import Encoding
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import popcount_form, popcount_thresholds
-from bnnhw.ir.integer import MatVec, Network, Thresholds
+from bnnhw.ir.heads import Thresholds
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import MatVec
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import Lowered, lower

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bnnhw import golden
 from bnnhw.ir import compressions as c
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.integer import MatVec
+from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork

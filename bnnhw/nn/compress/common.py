@@ -1,4 +1,4 @@
-"""What the compressing quantisers share: a straight-through gradient, schedules, k-means and the check of scales."""
+"""What the compressing quantisers share: schedules, shared integers and k-means."""
 
 from __future__ import annotations
 
@@ -11,46 +11,15 @@ from bnnhw.nn.quantiser import integer_scales
 SAMPLE, CHUNK = 1 << 14, 1 << 16
 
 
-class _Through(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, w: Tensor, quantised: Tensor) -> Tensor:  # type: ignore[override]
-        return quantised.clone()
-
-    @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[override]
-        return grad, None
-
-
-def through(w: Tensor, quantised: Tensor) -> Tensor:
-    """`quantised`, bit for bit, with its gradient handed to `w` unchanged (Bengio et al. 2013)."""
-    return _Through.apply(w, quantised)
-
-
 def stage(epoch: int, epochs: int, steps: int) -> int:
     """How many of `steps` are due before `epoch`: spread evenly, training before the first and after the last; all in the last epoch."""
     return steps if epoch + 1 >= epochs else min(steps, epoch * (steps + 1) // epochs)
-
-
-def per_row(scale: Tensor, w: Tensor) -> Tensor:
-    """Scale [O] shaped to multiply `w` [O, ...]."""
-    return scale.reshape(-1, *[1] * (w.dim() - 1))
 
 
 def sized(n: int, most: int, what: str, layer: str) -> None:
     """BnnhwError unless 1 <= n <= most."""
     if not 1 <= n <= most:
         raise BnnhwError(f"layer {layer!r}: {what} must be 1 to {most}, it is {n}; choose one in this range")
-
-
-def positive(scale: Tensor, what: str, layer: str) -> Tensor:
-    """`scale` [O] as float32; BnnhwError where one is 0, NaN or infinite."""
-    bad = ~(torch.isfinite(scale) & (scale > 0))
-    if bad.any():
-        at = int(bad.int().argmax())
-        raise BnnhwError(
-            f"layer {layer!r}: {what} must be positive, output {at} has {float(scale[at]):g}; lower the learning rate or change the seed"
-        )
-    return scale.detach().float()
 
 
 def shared_integers(values: Tensor, bits: int, layer: str) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from bnnhw.ir import compressions as c
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.nn.compress.common import per_row, positive, stage, through
+from bnnhw.nn.common import column, straight, usable_scale
+from bnnhw.nn.compress.common import stage
 from bnnhw.nn.compress.sensitivity import reduce_bits
 from bnnhw.nn.quantiser import IntegerWeights, Planes, WeightQuantiser
 
@@ -34,11 +35,11 @@ class ImpqWeights(WeightQuantiser):
 
     def forward(self, w: Tensor) -> Tensor:
         values, unit = _rounded(w.detach(), self.bits)
-        return through(w, per_row(unit, w) * values)
+        return straight(w, column(unit, w) * values)
 
     def integers(self, w: Tensor) -> IntegerWeights:
         values, unit = _rounded(w.detach(), self.bits)
-        return IntegerWeights(values.long(), positive(unit, "the step between levels", self.layer), self._planes(values.long()))
+        return IntegerWeights(values.long(), usable_scale(unit, self.layer), self._planes(values.long()))
 
     def after_step(self, w: nn.Parameter) -> None:
         if w.grad is not None:
@@ -60,7 +61,7 @@ class ImpqWeights(WeightQuantiser):
         """Bipolar planes of scale 1, 2, 4, ..; scale and mask are 0 where the output is narrower."""
         plane = torch.arange(int(self.bits.max()), device=values.device)
         used = plane[:, None] < self.bits
-        level = (values + per_row(2**self.bits - 1, values)) // 2
+        level = (values + column(2**self.bits - 1, values)) // 2
         bits = level >> plane.reshape(-1, *[1] * values.dim()) & 1
         mask = None if used.all() else used.reshape(*used.shape, *[1] * (values.dim() - 1)).expand_as(bits)
         return Planes(True, bits.bool(), used * 2 ** plane[:, None], mask)
@@ -88,9 +89,9 @@ def _rounded(w: Tensor, bits: Tensor) -> tuple[Tensor, Tensor]:
     """Odd values, shape of `w`, of bits[o] bits and their units [O], by alternating least squares from the full range."""
     top = 2 ** bits.to(w.dtype) - 1
     tiny = torch.finfo(w.dtype).tiny
-    unit, limit = w.abs().flatten(1).amax(1) / top, per_row(top, w)
+    unit, limit = w.abs().flatten(1).amax(1) / top, column(top, w)
     for _ in range(FITS):
-        values = torch.floor(w / per_row(unit.clamp(min=tiny), w) / 2).mul(2).add(1)
+        values = torch.floor(w / column(unit.clamp(min=tiny), w) / 2).mul(2).add(1)
         values = torch.minimum(torch.maximum(values, -limit), limit)
         unit = (w * values).flatten(1).sum(1) / values.square().flatten(1).sum(1)
     return values, unit
@@ -99,4 +100,4 @@ def _rounded(w: Tensor, bits: Tensor) -> tuple[Tensor, Tensor]:
 def _error(w: Tensor, bits: Tensor) -> Tensor:
     """[O] squared error of `w` at bits[o] bits."""
     values, unit = _rounded(w, bits)
-    return (w - per_row(unit, w) * values).flatten(1).square().sum(1)
+    return (w - column(unit, w) * values).flatten(1).square().sum(1)

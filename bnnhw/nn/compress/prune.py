@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from bnnhw.ir import compressions as c
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.nn.compress.common import per_row, positive, stage, through
+from bnnhw.nn.common import column, straight, usable_scale
+from bnnhw.nn.compress.common import stage
 from bnnhw.nn.quantiser import IntegerWeights, WeightQuantiser
 
 
@@ -27,12 +28,12 @@ class PrunedWeights(WeightQuantiser):
 
     def forward(self, w: Tensor) -> Tensor:
         values, unit = self._rounded(w.detach())
-        return through(w, per_row(torch.where(unit > 0, unit, 1), w) * values) * self.mask
+        return straight(w, column(torch.where(unit > 0, unit, 1), w) * values) * self.mask
 
     def integers(self, w: Tensor) -> IntegerWeights:
         values, unit = self._rounded(w.detach())
         emptied = ~self.mask.expand_as(w).flatten(1).any(1)
-        return IntegerWeights(values.long(), positive(torch.where(emptied, 1, unit), "the scale of the kept weights", self.layer))
+        return IntegerWeights(values.long(), usable_scale(torch.where(emptied, 1, unit), self.layer))
 
     def after_step(self, w: nn.Parameter) -> None:
         w.data.mul_(self.mask)
@@ -43,6 +44,9 @@ class PrunedWeights(WeightQuantiser):
             self.mask &= self._kept(w.detach(), part)
             self.after_step(w)
 
+    def kept(self) -> float:
+        return float(self.mask.float().mean())
+
     def _rounded(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """Integer values, shape of `w`, and units [O]; 0 where an output has no weight but 0."""
         mask = self.mask.expand_as(w)
@@ -50,7 +54,7 @@ class PrunedWeights(WeightQuantiser):
         if self.spec.bits is None:
             return torch.where(w >= 0, 1.0, -1.0) * mask, sizes.sum(1) / mask.flatten(1).sum(1).clamp(min=1)
         unit = sizes.amax(1) / (2 ** (self.spec.bits - 1) - 1)
-        return torch.round(w * mask / per_row(torch.where(unit > 0, unit, 1), w)), unit
+        return torch.round(w * mask / column(torch.where(unit > 0, unit, 1), w)), unit
 
     def _mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape

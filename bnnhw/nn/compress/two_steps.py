@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from bnnhw.ir import compressions as c
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.nn.compress.common import positive, shared_integers, sized, through
+from bnnhw.nn.common import sign_of, straight, usable_scale
+from bnnhw.nn.compress.common import shared_integers, sized
 from bnnhw.nn.compress.factor import factorise
 from bnnhw.nn.compress.kernels import share_kernels
 from bnnhw.nn.compress.lowrank import rank_for, svd_pair
 from bnnhw.nn.compress.product import product_code, sub_spaces
-from bnnhw.nn.methods.common import sign_of, straight
 from bnnhw.nn.quantiser import IntegerWeights, TwoSteps, WeightQuantiser
 
 FIXED_FROM = 0.75
@@ -176,7 +176,7 @@ class FactoredWeights(TwoStepWeights[c.Factorise]):
         if not self.started:
             return w
         product = (self.x.to(w.dtype) * self.d) @ self.y.to(w.dtype)
-        return product.reshape(w.shape) + through(w, torch.zeros_like(w))
+        return product.reshape(w.shape) + straight(w, torch.zeros_like(w))
 
     @torch.no_grad()
     def integers(self, w: Tensor) -> IntegerWeights:
@@ -222,14 +222,14 @@ class LowRankWeights(TwoStepWeights[c.LowRank]):
     def forward(self, w: Tensor) -> Tensor:
         if not self.started:
             return w
-        u, v = (through(m, real) for m, real in ((self.u, self._real(self.u, 1)), (self.v, self._real(self.v, None))))
+        u, v = (straight(m, real) for m, real in ((self.u, self._real(self.u, 1)), (self.v, self._real(self.v, None))))
         return (u @ v).reshape(w.shape)
 
     @torch.no_grad()
     def integers(self, w: Tensor) -> IntegerWeights:
         u, v = (self.u, self.v) if self.started else self._pair(w)
         (outer, row_unit), (inner, unit) = self._rounded(u, 1), self._rounded(v, None)
-        real = positive(row_unit.flatten() * unit, "the largest factor", self.layer)
+        real = usable_scale(row_unit.flatten() * unit, self.layer)
         outer, inner = outer.long(), inner.long()
         used = outer.any(0) & inner.any(1)
         if not used.any():

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from bnnhw.ir import methods as m
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.nn.common import TINY, sign_of, straight
 from bnnhw.nn.compress.impq import budget_of, narrowed
 from bnnhw.nn.methods.bases import QUARTILE, codes_of
-from bnnhw.nn.methods.common import TINY, reduced_scales, sign_of, straight
+from bnnhw.nn.methods.common import reduced_scales
 from bnnhw.nn.quantiser import ActivationQuantiser, Levels, Planes
 
 S = TypeVar("S")

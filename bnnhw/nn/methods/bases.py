@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from bnnhw.ir.methods import AbcWeightSpec, LqWeightSpec
-from bnnhw.nn.methods.common import CodedWeights, column, reduced_scales, straight
+from bnnhw.nn.common import column, straight, usable_scale
+from bnnhw.nn.methods.common import CodedWeights, reduced_scales
 from bnnhw.nn.quantiser import IntegerWeights, Planes
 
 S = TypeVar("S", bound=LqWeightSpec | AbcWeightSpec)
@@ -65,7 +66,7 @@ class BasisWeights(CodedWeights[S]):
     @torch.no_grad()
     def integers(self, w: Tensor) -> IntegerWeights:
         bits, scales = self.bases(self.usable(w))
-        self.usable_scale(scales.abs().amax(1))
+        usable_scale(scales.abs().amax(1), self.layer)
         scale, unit = reduced_scales(scales, self.spec.scale_bits)
         planes = Planes(True, bits.movedim(-1, 0).reshape(-1, *w.shape), scale.T.contiguous())
         return self.finished(planes.values(), unit, planes)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bnnhw.ir.methods import BwnhWeightSpec, BwnWeightSpec, SignWeightSpec, SqWeightSpec
-from bnnhw.nn.methods.common import TINY, ClippedWeights, CodedWeights, column, mean_magnitude, portion, sign_of, straight
+from bnnhw.nn.common import TINY, column, sign_of, straight
+from bnnhw.nn.methods.common import ClippedWeights, CodedWeights, mean_magnitude, portion
 
 
 class SignWeights(ClippedWeights[SignWeightSpec]):
@@ -50,6 +51,8 @@ class BwnhWeights(ClippedWeights[BwnhWeightSpec]):
     G is the mean of x x' over the columns given to `observe`, the identity (which gives BWN) before. The first
     `before_epoch` solves for b and alpha; from then on sign and alpha are fine-tuned by gradient.
     """
+
+    observes = True
 
     def __init__(self, spec: BwnhWeightSpec, shape: tuple[int, ...], layer: str) -> None:
         super().__init__(spec, shape, layer)

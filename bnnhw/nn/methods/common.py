@@ -1,4 +1,4 @@
-"""What the quantisers share: straight-through gradients, rounding, integer scales, and the checks before export."""
+"""What the quantisers of methods share: integer scales, schedules, and the checks before export."""
 
 from __future__ import annotations
 
@@ -8,44 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.nn.common import column, straight, usable_scale
 from bnnhw.nn.quantiser import IntegerWeights, Planes, WeightQuantiser, integer_scales
 
-TINY = torch.finfo(torch.float32).tiny
-
 S = TypeVar("S")
-
-
-class _Straight(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x: Tensor, value: Tensor, gain: Tensor | None) -> Tensor:  # type: ignore[override]
-        ctx.save_for_backward(gain)
-        return value.view_as(value)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[override]
-        (gain,) = ctx.saved_tensors
-        return grad if gain is None else grad * gain, None, None
-
-
-def straight(x: Tensor, value: Tensor, gain: Tensor | None = None) -> Tensor:
-    """`value`, whose gradient goes to `x`, times `gain`: the straight-through estimator (Bengio 2013)."""
-    return _Straight.apply(x, value, gain)
-
-
-def sign_of(x: Tensor) -> Tensor:
-    """-1 or +1, +1 for 0."""
-    return (x >= 0).to(x.dtype).mul_(2).sub_(1)
-
-
-def half_up(x: Tensor) -> Tensor:
-    """The nearest integer, of two equally near ones the upper; exact, where floor(x + 0.5) errs below a half."""
-    low = x.floor()
-    return low + (x - low >= 0.5).to(x.dtype)
-
-
-def power_of_two(x: Tensor) -> Tensor:
-    """AP2: the sign times the power of two that is nearest in the logarithm (Hubara 2016); 0 for 0."""
-    return (x.sign() * torch.exp2(x.abs().double().log2().round())).to(x.dtype)
 
 
 def reduced_scales(scales: Tensor, bits: int) -> tuple[Tensor, Tensor]:
@@ -61,11 +27,6 @@ def reduced_scales(scales: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 def portion(steps: tuple[float, ...], epoch: int, epochs: int) -> float:
     """The step of this epoch where the steps share the epochs; the last epoch has the last step."""
     return steps[-(-(epoch + 1) * len(steps) // epochs) - 1]
-
-
-def column(per_output: Tensor, w: Tensor) -> Tensor:
-    """[O] as [O, 1, ..], to multiply `w`."""
-    return per_output.reshape(-1, *[1] * (w.dim() - 1))
 
 
 def mean_magnitude(w: Tensor, per_tensor: bool = False) -> Tensor:
@@ -106,18 +67,9 @@ class CodedWeights(WeightQuantiser, Generic[S]):
             raise BnnhwError(f"layer {self.layer!r}: some weight must differ from 0, all {w.numel()} are 0; initialise the layer anew")
         return w
 
-    def usable_scale(self, scale: Tensor) -> Tensor:
-        """float32 [O], every one finite and not 0, else BnnhwError."""
-        if len(bad := torch.nonzero(~torch.isfinite(scale) | (scale == 0))):
-            o = int(bad[0])
-            raise BnnhwError(
-                f"layer {self.layer!r}: every output needs a scale other than 0, output {o} has {float(scale[o]):g}; lower the weight decay or change the seed"
-            )
-        return scale.float().contiguous()
-
     def finished(self, values: Tensor, unit: Tensor, planes: Planes | None = None) -> IntegerWeights:
         """The evaluation form; BnnhwError where it would be 0 or not finite."""
-        unit = self.usable_scale(unit)
+        unit = usable_scale(unit, self.layer)
         if not values.any():
             raise BnnhwError(
                 f"layer {self.layer!r}: some weight must differ from 0, all {values.numel()} quantise to 0; scale the weights up or choose a finer format"

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bnnhw.ir.methods import ElqWeightSpec, InqWeightSpec
-from bnnhw.nn.methods.common import CodedWeights, mean_magnitude, portion, sign_of, straight
+from bnnhw.nn.common import sign_of, straight
+from bnnhw.nn.methods.common import CodedWeights, mean_magnitude, portion
 from bnnhw.nn.methods.ternary import ternary
 
 S = TypeVar("S", bound=InqWeightSpec | ElqWeightSpec)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from bnnhw.ir.methods import DorefaWeightSpec, FixedWeightSpec, LogWeightSpec, StaticWeightSpec, UniformWeightSpec
-from bnnhw.nn.methods.common import TINY, CodedWeights, column, half_up, mean_magnitude, power_of_two, sign_of, straight
+from bnnhw.nn.common import TINY, column, half_up, power_of_two, sign_of, straight
+from bnnhw.nn.methods.common import CodedWeights, mean_magnitude
 
 
 class _GradientQuantiser(torch.autograd.Function):
@@ -30,15 +31,11 @@ def quantise_gradient(x: Tensor, bits: int) -> Tensor:
 
 class DorefaWeights(CodedWeights[DorefaWeightSpec]):
     """1 bit: sign times the layer's mean magnitude. k bits: the odd integers up to 2**k - 1, unit 1/(2**k - 1), of
-    tanh(w) over its largest magnitude.
-
-    The layer calls `quantise_gradient(its sums, gradient_bits)` in training where `gradient_bits` is given.
+    tanh(w) over its largest magnitude; the gradient of the layer's sums is quantised where `gradient_bits` is given.
     """
 
-    @property
-    def gradient_bits(self) -> int | None:
-        """Bits of the gradient of the layer's sums; None leaves it real."""
-        return self.spec.gradient_bits
+    def after_product(self, sums: Tensor) -> Tensor:
+        return sums if self.spec.gradient_bits is None else quantise_gradient(sums, self.spec.gradient_bits)
 
     def code(self, w: Tensor) -> tuple[Tensor, Tensor]:
         if self.spec.bits == 1:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnnhw.nn.methods.common import power_of_two, straight
+from bnnhw.nn.common import power_of_two, straight
 
 EPS = 2.0**-17
 """With a running variance of 1 - EPS, both exact in float32, an ordinary batch norm divides by exactly 1."""

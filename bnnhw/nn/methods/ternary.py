@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from bnnhw.ir.methods import GxnorWeightSpec, TtqWeightSpec, TwnWeightSpec
-from bnnhw.nn.methods.common import ClippedWeights, CodedWeights, column, mean_magnitude, reduced_scales, straight
+from bnnhw.nn.common import column, straight, usable_scale
+from bnnhw.nn.methods.common import ClippedWeights, CodedWeights, mean_magnitude, reduced_scales
 from bnnhw.nn.quantiser import IntegerWeights
 
 
@@ -64,7 +65,7 @@ class TtqWeights(CodedWeights[TtqWeightSpec]):
     def integers(self, w: Tensor) -> IntegerWeights:
         parts = self.parts(self.usable(w))
         scales = self.current(w, parts)
-        self.usable_scale(scales.max().reshape(1))
+        usable_scale(scales.max().reshape(1), self.layer)
         (p, n), unit = reduced_scales(scales, self.spec.scale_bits)
         return self.finished(p * parts[0].long() - n * parts[1].long(), unit.expand(len(w)))
 
