@@ -212,8 +212,9 @@ class SumPool(_Channelwise):
     @property
     def out(self) -> Integers:
         """Format of the output."""
-        taps = self.window.taps
-        return Integers(min(taps * self.x.low, self.x.low), max(taps * self.x.high, self.x.high))
+        counts = self.window.inside.sum(1)
+        least, most = int(counts.min()), int(counts.max())
+        return Integers(min(least * self.x.low, most * self.x.low), max(least * self.x.high, most * self.x.high))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,13 @@ import pytest
 
 from bnnhw.golden import run
 from bnnhw.golden.dots import dot_products
-from bnnhw.ir.encoding import Alphabet, Encoding
-from bnnhw.ir.integer import InputPort, MatVec, Network, Sums, Weights, Window
+from bnnhw.golden.executor import evaluate
+from bnnhw.ir.encoding import Alphabet, Encoding, Integers
+from bnnhw.ir.heads import Sums
+from bnnhw.ir.integer import InputPort, Network
+from bnnhw.ir.layers import MatVec, SumPool
+from bnnhw.ir.weights import Weights
+from bnnhw.ir.window import Window
 
 ENCODINGS = {
     "bipolar": Encoding.bipolar(),
@@ -79,3 +84,12 @@ def test_any_number_of_frames_gives_the_same_values(rng: np.random.Generator) ->
     whole = run(net, frames).outputs
     assert (np.concatenate([run(net, frames[i : i + 1]).outputs for i in range(9)]) == whole).all()
     assert run(net, frames[:0]).outputs.shape == (0, 5, 3, 3)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-22, -6), (3, 9), (-4, 5)])
+@pytest.mark.parametrize("pad", [(0, 0, 0, 0), (0, 1, 1, 1), (1, 0, 0, 0)])
+def test_sums_of_a_pool_reach_the_ends_of_their_range_and_no_further(low: int, high: int, pad: tuple[int, int, int, int]) -> None:
+    """Windows may lie in the margin with all their taps, where the sum is 0."""
+    layer = SumPool("s", Integers(low, high), Window((1, 2, 3), (1, 2), pad=pad, groups=1))
+    values = [evaluate(layer, np.full((1, 2, 3, 1), x, np.int64)) for x in (low, high)]
+    assert (min(v.min() for v in values), max(v.max() for v in values)) == (layer.out.low, layer.out.high)
