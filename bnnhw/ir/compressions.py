@@ -23,7 +23,7 @@ class CompressionSpec(BaseModel):
 
 class _Pruning(CompressionSpec):
     steps: Steps = 4
-    """Prunings with retraining between them, spread over the epochs."""
+    """Prunings with retraining between them, spread over the first half of the epochs."""
     base: Literal["binary", "bits"] = "binary"
     """Kept weights: a sign times the mean magnitude of their output, or symmetric integers of `bits` bits."""
     bits: Annotated[int, Field(ge=2, le=8)] | None = None
@@ -99,7 +99,7 @@ class Impq(CompressionSpec):
     widths: tuple[Annotated[int, Field(ge=1, le=8)], ...] = (1, 2, 4)
     budget: Annotated[float, Field(gt=0)] = 2.0
     steps: Steps = 4
-    """Reductions with retraining between them, spread over the epochs."""
+    """Reductions with retraining between them, spread over the first half of the epochs."""
 
     @model_validator(mode="after")
     def _budget_can_be_met(self) -> Impq:

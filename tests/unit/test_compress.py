@@ -176,7 +176,9 @@ def test_stages_end_at_all_and_never_fall() -> None:
     for epochs, steps in itertools.product(range(1, 12), range(1, 8)):
         stages = [stage(e, epochs, steps) for e in range(epochs)]
         assert stages == sorted(stages) and stages[-1] == steps
-        if epochs > steps:
+        half = (epochs + 1) // 2
+        assert set(stages[half - 1 :]) == {steps}
+        if half > steps:
             assert stages[0] == 0 and set(stages) == set(range(steps + 1))
 
 

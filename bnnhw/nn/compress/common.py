@@ -12,8 +12,9 @@ SAMPLE, CHUNK = 1 << 14, 1 << 16
 
 
 def stage(epoch: int, epochs: int, steps: int) -> int:
-    """How many of `steps` are due before `epoch`: spread evenly, training before the first and after the last; all in the last epoch."""
-    return steps if epoch + 1 >= epochs else min(steps, epoch * (steps + 1) // epochs)
+    """How many of `steps` are due before `epoch`: spread evenly over the first half, training before the first; the second half retrains."""
+    half = (epochs + 1) // 2
+    return steps if epoch + 1 >= half else min(steps, epoch * (steps + 1) // half)
 
 
 def sized(n: int, most: int, what: str, layer: str) -> None:

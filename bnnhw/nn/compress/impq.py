@@ -19,7 +19,7 @@ FITS = 4
 class ImpqWeights(WeightQuantiser):
     """Output o has bits[o] bits: odd levels -(2**b - 1) .. 2**b - 1 times a least squares unit (Gonugondla & Shanbhag 2022, IMPQ).
 
-    All start with the widest; in `steps` over the epochs the least sensitive are narrowed until the budget is met.
+    All start with the widest; in `steps` over the first half of the epochs the least sensitive are narrowed until the budget is met.
     """
 
     bits: Tensor

@@ -15,7 +15,7 @@ from bnnhw.nn.quantiser import IntegerWeights, WeightQuantiser
 class PrunedWeights(WeightQuantiser):
     """Weights below a magnitude are 0 for good; the rest are signs or few-bit integers (Han et al. 2015).
 
-    The mask grows in `steps` over the epochs with retraining between them; the gradient reaches kept weights only.
+    The mask grows in `steps` over the first half of the epochs with retraining between them; the gradient reaches kept weights only.
     """
 
     mask: Tensor
