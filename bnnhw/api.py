@@ -196,7 +196,8 @@ def verify(
         chosen = Frames(test.x[:frames], test.y[:frames].astype(np.int64), f"test images of {data}")
     else:
         chosen = file_frames(Path(data), frames)
-    return climb(net, generated.design, generated.folder, expected, chosen, level, stalls, seed, progress)
+    predicted = schedule.latency(generated.pipeline) if level == "rtl" else None
+    return climb(net, generated.design, generated.folder, expected, chosen, level, stalls, seed, progress, predicted)
 
 
 def info(net: str | Path, *, weights: str | Path | None = None, **folding: Any) -> dict[str, Any]:
@@ -218,6 +219,7 @@ def _summary(net: Network, design: Design, chain: Pipeline) -> dict[str, Any]:
         "weight_bits": net.weight_bits,
         "clock_mhz": design.clock_mhz,
         "interval_cycles": chain.interval,
+        "latency_cycles": schedule.latency(chain),
         "frames_per_second": design.clock_mhz * 1e6 / chain.interval,
         "limited_by": chain.bottleneck.name,
         "layers": layer_rows(net, design, chain),

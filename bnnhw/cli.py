@@ -137,7 +137,7 @@ def _print_layers(report: dict[str, Any]) -> None:
     out.print(table)
     out.print(
         f"One frame every {report['interval_cycles']:,} cycles: {report['frames_per_second']:,.1f} frames/s at {report['clock_mhz']:g} MHz, "
-        f"limited by {report['limited_by']}"
+        f"limited by {report['limited_by']}; first output {report['latency_cycles']:,} cycles after the first input"
     )
 
 
@@ -151,7 +151,8 @@ def _print_report(report: Report) -> None:
             out.print(f"           {problem}")
         if rung.latency_cycles is not None:
             interval = f", interval {rung.interval_cycles:,}" if rung.interval_cycles else ""
-            out.print(f"           cycles: first output after {rung.latency_cycles:,}{interval} (predicted interval {report.predicted_interval:,})")
+            predicted = f"predicted without stalls: {report.predicted_latency:,} and {report.predicted_interval:,}"
+            out.print(f"           cycles: first output after {rung.latency_cycles:,}{interval} ({predicted})")
     named = report.classes or [str(i) for i in range(max(report.labels) + 1)]
     shown = ", ".join(named[i] for i in report.labels[:16]) + (", ..." if len(report.labels) > 16 else "")
     out.print(f"   labels: {shown}")

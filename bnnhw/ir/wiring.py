@@ -144,7 +144,7 @@ class Wiring:
         parameters: dict[str, int | str] = {
             "LANES": s.lanes, "S_PLANES": s.planes, "M_PLANES": planes, "N_TURNS": turns, "TURN_W": index_bits(turns),
         }  # fmt: skip
-        return self.add("bnn_turns", f"{layer}_turns", layer, parameters, (end,), replace(s, planes=planes), beats)
+        return self.add("bnn_turns", f"{layer}_turns", layer, parameters, (end,), replace(s, elements=s.elements * turns, planes=planes), beats)
 
 
 def literal(entries: list[int], bits: int) -> str:

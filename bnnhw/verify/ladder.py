@@ -79,6 +79,8 @@ class Report:
     accuracy: float | None
     """Percent, where the frames came with labels."""
     predicted_interval: int
+    predicted_latency: int | None = None
+    """Cycles from the first input beat to the first output beat when neither side stalls."""
     classes: tuple[str, ...] | None = None
     """Names of the labels, where the network has them."""
 
@@ -115,6 +117,7 @@ def climb(
     stalls: str,
     seed: int,
     progress: Progress | None,
+    predicted_latency: int | None = None,
 ) -> Report:
     """Compare rung by rung. Errors: BnnhwError for frames or options that do not fit."""
     frames, labels, source = chosen.x, chosen.labels, chosen.source
@@ -128,7 +131,7 @@ def climb(
     if level == "rtl":
         rungs.append(_rtl_rung(net, design, folder, frames, source, trace, stalls, seed, progress))
     accuracy = None if labels is None else float(100 * (trace.labels == labels).mean())
-    return Report(tuple(rungs), tuple(int(v) for v in trace.labels), accuracy, pipeline(net, design).interval, net.classes)
+    return Report(tuple(rungs), tuple(int(v) for v in trace.labels), accuracy, pipeline(net, design).interval, predicted_latency, net.classes)
 
 
 def _framework_rung(net: Network, expected: Expected) -> Rung:

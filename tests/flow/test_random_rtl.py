@@ -13,6 +13,7 @@ from bnnhw.golden import run
 from bnnhw.ir.integer import Network
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.lower import lower
+from bnnhw.schedule import latency
 from bnnhw.verify.ladder import first_difference
 from bnnhw.verify.rtl import Simulation
 from support.random_integer import random_frames, random_network
@@ -60,6 +61,7 @@ def check(draw: Callable[[int], Drawn], seeds: range, folder: Path) -> None:
             if stalls == "none":
                 predicted = pipeline(net, design).interval
                 assert set(seen.intervals[SETTLED:]) == {predicted}, f"{seen.intervals}\n{net}\n{design}"
+                assert seen.latency == latency(pipeline(net, design)), f"{seen.latency}\n{net}\n{design}"
 
 
 @pytest.mark.parametrize("start", range(0, 200, CHUNK))

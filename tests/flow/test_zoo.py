@@ -69,12 +69,14 @@ def test_small_networks_on_every_rung(name: str, stalls: str, tmp_path: Path) ->
     assert report.passed, report
     if stalls == "none":
         assert report.rungs[1].interval_cycles == report.predicted_interval == made.pipeline.interval
+        assert report.rungs[1].latency_cycles == report.predicted_latency
 
 
 def test_binarynet_one_frame_on_every_rung(tmp_path: Path) -> None:
     bnnhw.generate("bnn_cifar10", tmp_path / "d")
     report = bnnhw.verify(tmp_path / "d", frames=1)
     assert report.passed, report
+    assert report.rungs[1].latency_cycles == report.predicted_latency
 
 
 @pytest.mark.slow
