@@ -137,8 +137,10 @@ def _print_layers(report: dict[str, Any]) -> None:
     out.print(table)
     out.print(
         f"One frame every {report['interval_cycles']:,} cycles: {report['frames_per_second']:,.1f} frames/s at {report['clock_mhz']:g} MHz, "
-        f"limited by {report['limited_by']}; first output {report['latency_cycles']:,} cycles after the first input"
+        f"limited by {report['limited_by']}"
     )
+    if "latency_cycles" in report:
+        out.print(f"First output {report['latency_cycles']:,} cycles after a frame's first input")
 
 
 def _print_report(report: Report) -> None:
