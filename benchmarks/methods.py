@@ -20,7 +20,6 @@ from rich.progress import Progress
 
 import bnnhw
 from bnnhw import data, frontend
-from bnnhw.emit import naming
 from bnnhw.golden import run
 from bnnhw.ir.topology import Topology
 from bnnhw.lower import lower
@@ -119,7 +118,7 @@ def measured(method: dict[str, Any]) -> dict[str, Any]:
     found["cycles"] = report.rungs[-1].interval_cycles
     assert found["cycles"] == made.pipeline.interval
     found["weight_bits"] = made.network.weight_bits
-    found |= asdict(yosys.synthesise(folder / "design", naming(made.network).module))
+    found |= asdict(bnnhw.synth(folder / "design", "xc7", modules=False).whole)
     file.write_text(json.dumps(found, indent=1) + "\n")
     return found
 

@@ -1,4 +1,4 @@
-"""The verbs of the command line, in Python: generate, verify, info, train."""
+"""The verbs of the command line, in Python: generate, verify, info, synth, train."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,7 @@ from bnnhw.ir.store import network_bytes, read_network
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import Lowered, lower
 from bnnhw.report.layers import layer_rows
+from bnnhw.synth import Synthesis, synthesise
 from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
 from bnnhw.verify.ladder import Progress, Report, climb
 
@@ -198,6 +200,23 @@ def verify(
         chosen = file_frames(Path(data), frames)
     predicted = schedule.latency(generated.pipeline) if level == "rtl" else None
     return climb(net, generated.design, generated.folder, expected, chosen, level, stalls, seed, progress, predicted)
+
+
+def synth(
+    folder: str | Path, target: str, *, modules: bool = True, whole: bool = True, progress: Callable[[int, int], None] | None = None
+) -> Synthesis:  # fmt: skip
+    """Cells of the Verilog in `folder` in a family of FPGAs (xc7, xcup, ecp5, ice40, gowin): each module alone, and the whole.
+
+    What was synthesised before, by the same Yosys, is not done again. Errors: BnnhwError; ToolError where Yosys is missing or fails.
+    """
+    if not (modules or whole):
+        raise BnnhwError("synth: neither modules nor the whole are asked for; give one")
+    generated, path = open_generated(folder), Path(folder)
+    files = {str(p.relative_to(path)): p.read_text() for part in ("rtl/*.v", "mem/*.mem") for p in sorted(path.glob(part))}
+    missing = sorted(set(emit_verilog(generated.network, generated.design)) - set(files))
+    if missing:
+        raise BnnhwError(f"{str(path)!r}: no {missing[0]} in it; generate it again")
+    return synthesise(generated.network, generated.design, target, files=files, modules=modules, whole=whole, progress=progress)
 
 
 def info(net: str | Path, *, weights: str | Path | None = None, **folding: Any) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from rich.table import Table
 
 from bnnhw import api
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.synth import Synthesis
+from bnnhw.tools.targets import TARGETS
 from bnnhw.tools.verilator import ToolError
 from bnnhw.verify.ladder import Report
 
@@ -75,8 +77,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Compare framework, golden model and RTL on the same frames, bit for bit."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
+    with _bars() as bars:
         tasks: dict[str, Any] = {}
 
         def progress(step: str, done: int, total: int) -> None:
@@ -91,6 +92,21 @@ def verify(
         _print_report(report)
     if not report.passed:
         raise typer.Exit(1)
+
+
+@app.command()
+def synth(
+    folder: Annotated[Path, typer.Argument(help="Folder that generate wrote.")],
+    target: Annotated[str, typer.Option(help="Family of FPGAs: xc7, xcup, ecp5, ice40 or gowin.")] = "xc7",
+    modules: Annotated[bool, typer.Option(help="Each module alone.")] = True,
+    whole: Annotated[bool, typer.Option(help="The whole design, flattened.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Synthesise with Yosys: LUTs, flip-flops, carries, block RAMs and DSPs of every layer."""
+    with _bars() as bars:
+        task = bars.add_task(f"synthesise for {target}", total=None)
+        found = api.synth(folder, target, modules=modules, whole=whole, progress=lambda done, all_: bars.update(task, completed=done, total=all_))
+    print(json.dumps(found.as_dict())) if as_json else _print_synthesis(found)
 
 
 @app.command()
@@ -121,6 +137,23 @@ def train(
     """Train a network by the recipe in its YAML file (needs the train extra)."""
     metrics = api.train(net, out_folder, epochs=epochs, quiet=as_json)
     print(json.dumps(metrics)) if as_json else out.print(f"Wrote {out_folder}: {metrics}")
+
+
+def _bars() -> Progress:
+    """Progress bars on a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn())
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+
+def _print_synthesis(found: Synthesis) -> None:
+    table = Table(title=f"{TARGETS[found.target].title} by {found.tool}", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("layer", "LUTs", "flip-flops", "carries", "block RAMs", "DSPs"):
+        table.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
+    rows = list(found.layers().items()) + ([("all modules", found.total())] if found.modules else [])
+    rows += [("whole, flattened", found.whole)] if found.whole else []
+    for name, cells in rows:
+        table.add_row(name, f"{cells.luts:,}", f"{cells.flip_flops:,}", f"{cells.carries:,}", f"{cells.block_rams:g}", f"{cells.dsps:,}")
+    out.print(table)
 
 
 def _print_layers(report: dict[str, Any]) -> None:

@@ -96,7 +96,7 @@ def _top(net: Network, chain: Pipeline, names: Naming) -> str:
 def _instance(i: Instance, made: dict[str, str], names: Naming) -> dict[str, object]:
     """Finished strings of one instance; `made` are the identifiers of all."""
     name = made[i.name]
-    parameters = [(k, _sized(k, v, i)) for k, v in i.parameters.items()]
+    parameters = parameter_texts(i)
     if i.memory:
         parameters.append(("FILE", f'"{names.memory(i)}"'))
     ports = [] if i.module == "bnn_planes" else [("clk", "aclk"), ("rst", "rst")]
@@ -114,6 +114,11 @@ def _instance(i: Instance, made: dict[str, str], names: Naming) -> dict[str, obj
     else:
         ports += m
     return {"module": i.module, "name": f"u_{name}", "wires": wires, "parameters": _listed(parameters), "ports": _listed(ports)}
+
+
+def parameter_texts(i: Instance) -> list[tuple[str, str]]:
+    """Names and Verilog values of an instance's parameters, without its memory file."""
+    return [(k, _sized(k, v, i)) for k, v in i.parameters.items()]
 
 
 def _range(s: Stream) -> str:

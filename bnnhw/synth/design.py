@@ -1,0 +1,118 @@
+"""What each module of a design, and the whole of it, costs in a family of FPGAs."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bnnhw.emit.verilog import emit_verilog, naming, parameter_texts
+from bnnhw.ir.design import Design
+from bnnhw.ir.instances import Instance
+from bnnhw.ir.integer import PORT, Network
+from bnnhw.ir.pipeline import pipeline
+from bnnhw.tools import yosys
+from bnnhw.tools.targets import Cells
+
+MEMORY = "mem/contents.mem"
+"""Path of a module's memory file: the same contents are the same synthesis, whatever the layer's name."""
+PORTS = "ports"
+"""What tables call the modules at the ends, which belong to no layer."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """One instance, synthesised alone."""
+
+    name: str
+    layer: str
+    """PORT for what stands at the ends."""
+    module: str
+    cells: Cells
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What a design costs."""
+
+    target: str
+    tool: str
+    modules: tuple[Module, ...]
+    """In the order of the pipeline; empty where only the whole was asked for."""
+    whole: Cells | None
+    """Of the flattened top: what crosses the modules' borders is optimised in it. None where only modules were asked for."""
+
+    def layers(self) -> dict[str, Cells]:
+        """Totals by layer, in order, and of PORTS."""
+        found: dict[str, Cells] = {}
+        for m in self.modules:
+            name = PORTS if m.layer == PORT else m.layer
+            found[name] = found.get(name, Cells()) + m.cells
+        return found
+
+    def total(self) -> Cells:
+        """Sum of the modules."""
+        return sum((m.cells for m in self.modules), Cells())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for a script."""
+        layers = [{"name": name, **asdict(cells)} for name, cells in self.layers().items()]
+        modules = [{"name": m.name, "module": m.module, **asdict(m.cells)} for m in self.modules]
+        whole = None if self.whole is None else asdict(self.whole)
+        return {"target": self.target, "tool": self.tool, "layers": layers, "modules": modules, "whole": whole}
+
+
+def synthesise(
+    net: Network,
+    design: Design,
+    target: str,
+    *,
+    files: Mapping[str, str] | None = None,
+    modules: bool = True,
+    whole: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Synthesis:
+    """Synthesise for the family named `target`, several modules at a time.
+
+    `files`: {path: text} of the design's Verilog and memories where they are not those that `emit` gives.
+    `progress`: (done, of all). Errors: ToolError.
+    """
+    family, chain, names = yosys.target_of(target), pipeline(net, design), naming(net)
+    given = files or emit_verilog(net, design)
+    jobs: dict[object, Callable[[Path], Cells]] = {}
+    """By what is synthesised: equal modules with equal parameters and memories once."""
+    key_of: dict[str, object] = {}
+    if whole:
+        jobs[names.module] = partial(yosys.synthesise, given, names.module, family)
+    for i in chain.instances if modules else ():
+        own, parameters = _sources(given, i, names.memory(i) if i.memory else None)
+        key_of[i.name] = (i.module, tuple(parameters.items()), own.get(MEMORY))
+        jobs[key_of[i.name]] = partial(yosys.synthesise, own, i.module, family, parameters=parameters)
+    found: dict[object, Cells] = {}
+    with tempfile.TemporaryDirectory(prefix="bnnhw-") as work, ThreadPoolExecutor(os.cpu_count()) as pool:
+        running = {key: pool.submit(job, Path(work) / str(n)) for n, (key, job) in enumerate(jobs.items())}
+        for done, (key, future) in enumerate(running.items(), 1):
+            found[key] = future.result()
+            if progress:
+                progress(done, len(jobs))
+    rows = tuple(Module(i.name, i.layer, i.module, found[key_of[i.name]]) for i in chain.instances if i.name in key_of)
+    return Synthesis(target, yosys.version(), rows, found.get(names.module))
+
+
+def _sources(files: Mapping[str, str], i: Instance, memory: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Files that a module alone needs, and its parameters as Verilog text."""
+    own, new, parameters = dict[str, str](), {i.module}, dict(parameter_texts(i))
+    while new:
+        own |= {f"rtl/{name}.v": files[f"rtl/{name}.v"] for name in new}
+        named = {name for module in new for name in re.findall(r"\bbnn_\w+", files[f"rtl/{module}.v"])}
+        new = {name for name in named if f"rtl/{name}.v" in files and f"rtl/{name}.v" not in own}
+    if memory is not None:
+        own[MEMORY] = files[memory]
+        parameters["FILE"] = f'"{MEMORY}"'
+    return own, parameters

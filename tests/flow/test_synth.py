@@ -1,0 +1,92 @@
+"""Synthesis by Yosys: counts of modules and of the whole, kept by content; mistakes in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import bnnhw
+from bnnhw.cli import app
+from bnnhw.tools import yosys
+from bnnhw.tools.targets import TARGETS, Cells
+from bnnhw.tools.verilator import ToolError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small generated design."""
+    path = tmp_path_factory.mktemp("synth") / "d"
+    bnnhw.generate("digits_mlp", path, fps=5_000)
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BNNHW_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_modules_add_up_to_about_the_whole_and_are_not_synthesised_twice(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    found = bnnhw.synth(folder, "ice40", progress=lambda *at: seen.append(at))
+    chain = bnnhw.api.open_generated(folder).pipeline
+    assert [m.name for m in found.modules] == [i.name for i in chain.instances]
+    assert list(found.layers()) == ["ports", "fc1", "fc2", "fc3"]
+    assert sum(found.layers().values(), Cells()) == found.total()
+    whole, total = found.whole, found.total()
+    assert whole is not None and whole.luts > 0
+    assert abs(total.luts - whole.luts) <= 0.15 * whole.luts and abs(total.flip_flops - whole.flip_flops) <= 0.05 * whole.flip_flops
+    assert (total.block_rams, total.dsps) == (whole.block_rams, whole.dsps)
+    assert seen[-1] == (len(seen), len(seen))
+    monkeypatch.setattr(yosys, "run", lambda *_: pytest.fail("synthesised again"))
+    assert bnnhw.synth(folder, "ice40") == found
+    changed = folder / "rtl" / "bnn_fifo.v"
+    text = changed.read_text()
+    changed.write_text(text.replace("count_q != FULL", "count_q < FULL"))
+    with pytest.raises(pytest.fail.Exception, match="synthesised again"):
+        bnnhw.synth(folder, "ice40", modules=False)
+    changed.write_text(text)
+
+
+def test_both_ways_in_which_versions_of_yosys_print_counts_are_read() -> None:
+    old = "   Number of wires:                 12\n   Number of cells:                 13\n     SB_CARRY                        3\n     SB_LUT4                        10\n"
+    new = "       12 wires\n       13 cells\n        3   SB_CARRY\n       10   SB_LUT4\n        2   $scopeinfo\n"
+    assert yosys.read_stat(old) == {"SB_CARRY": 3, "SB_LUT4": 10}
+    assert yosys.read_stat(new) == {"SB_CARRY": 3, "SB_LUT4": 10, "$scopeinfo": 2}
+    assert TARGETS["ice40"].cells(yosys.read_stat(new)) == Cells(luts=10, carries=3)
+
+
+def test_a_cell_counts_as_all_that_it_is_and_an_unknown_one_is_an_error() -> None:
+    assert TARGETS["ecp5"].cells({"CCU2C": 3, "LUT4": 2, "PFUMX": 9}) == Cells(luts=8, carries=3)
+    assert TARGETS["xc7"].cells({"RAMB18E1": 3, "RAM32M": 2, "LUT6": 1, "FDRE": 4}) == Cells(luts=9, flip_flops=4, block_rams=1.5)
+    with pytest.raises(ValueError, match="mem_v2"):
+        TARGETS["xc7"].cells({"$mem_v2": 1})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--target", "virtex2"], "target 'virtex2' is not known; give one of xc7, xcup, ecp5, ice40, gowin"),
+        (["--no-modules", "--no-whole"], "synth: neither modules nor the whole are asked for; give one"),
+    ],
+)
+def test_mistakes_are_said_in_one_line(folder: Path, arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["synth", str(folder), *arguments])
+    assert str(result.exception) == message
+
+
+def test_a_folder_that_lacks_a_file_is_refused(folder: Path) -> None:
+    (folder / "rtl" / "bnn_last.v").rename(folder / "rtl" / "elsewhere")
+    with pytest.raises(bnnhw.BnnhwError, match=r"no rtl/bnn_last.v in it; generate it again$"):
+        bnnhw.synth(folder, "ice40")
+    (folder / "rtl" / "elsewhere").rename(folder / "rtl" / "bnn_last.v")
+
+
+def test_no_yosys_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    yosys.find.cache_clear()
+    monkeypatch.setattr(yosys.shutil, "which", lambda *_, **__: None)
+    with pytest.raises(ToolError, match=r"^yosys: not found; pip install 'bnnhw\[synth\]', or a native Yosys$"):
+        yosys.find()
+    yosys.find.cache_clear()
