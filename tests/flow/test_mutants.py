@@ -22,7 +22,7 @@ from support.random_nets import random_case, random_design
 ROOT = Path(__file__).parents[2]
 SEEDS = (1, 18, 39, 43, 48, 52, 60)
 """Binary networks that together have every module of theirs, tails, rings that wrap, groups, border classes and real pools."""
-ANY_SEEDS = (296, 232, 49, 115, 67, 50, 784, 206)
+ANY_SEEDS = (296, 232, 49, 65567, 59107, 72791, 50, 784)
 """Networks of any layers that together have the other modules, gates, flips, formats, orders of codes and folds of planes."""
 
 RTL = [
@@ -30,6 +30,7 @@ RTL = [
     ("bnn_threshold", "$signed(limit)) ^ flip;", "$signed(limit));"),
     ("bnn_threshold", "START[q] ^ (", "("),
     ("bnn_threshold", "(^(reached & toggles))", "(|(reached & toggles))"),
+    ("bnn_threshold", "(b<SUM_W?b : SUM_W-1)", "(b<SUM_W?b : 0)"),
     ("bnn_fold_address", "+ COL_BASE[col_q*ADDR_W+:ADDR_W]", ""),
     ("bnn_matvec", "assign hits = weight ~^ x;", "assign hits = weight ^ x;"),
     ("bnn_matvec", "assign hits = weight & x;", "assign hits = weight | x;"),
@@ -39,6 +40,7 @@ RTL = [
     ("bnn_matvec", "coeff * {{SUM_W", "{{SUM_W"),
     ("bnn_pool", "greater = next > held", "greater = next < held"),
     ("bnn_pool", "RANKS[next*RANK_W+:RANK_W] > RANKS[held*RANK_W+:RANK_W]", "next > held"),
+    ("bnn_pool", "$signed(next) > $signed(held)", "next > held"),
     ("bnn_pool", "tap_q == 0 || ", ""),
     ("bnn_window", "margin_q ? margin : held", "held"),
     ("bnn_window", "on_map ? at_q < written_q :", "on_map ? 1'b1 :"),
@@ -55,6 +57,7 @@ RTL = [
     ("bnn_affine", "exact >>> SHIFT", "exact"),
     ("bnn_affine", "kept > $signed(HIGH)", "kept > HIGH"),
     ("bnn_affine", "OVERFLOW == 0 ? LOW[OUT_W-1:0] : {OUT_W{1'b0}}", "LOW[OUT_W-1:0]"),
+    ("bnn_affine", "kept[b<WRAP_W?b : WRAP_W-1]", "kept[b]"),
     ("bnn_affine", "below ? low : above ? high : kept[OUT_W-1:0]", "kept[OUT_W-1:0]"),
     ("bnn_accumulate", "part_q == 0 ? {OUT_W{1'b0}} : sum_q", "sum_q"),
     ("bnn_accumulate", "SCALES[part_q*PART_SCALES_W+:PART_SCALES_W]", "SCALES[0+:PART_SCALES_W]"),
@@ -63,6 +66,8 @@ RTL = [
     ("bnn_add", "(b << B_SHIFT)", "b"),
     ("bnn_multiply", "B_SHARED == 1 ? 0 : i * B_W", "0"),
     ("bnn_table", "s_data[i*IN_W+:IN_W]", "s_data[0+:IN_W]"),
+    ("bnn_concat", "from_b ? b : a", "from_b ? a : b"),
+    ("bnn_gather", "if (release_vector) half_q <= !half_q;", ""),
     ("bnn_gather", "minus_q ? -wide : wide", "wide"),
     ("bnn_gather", "use_q ? (minus_q", "1'b1 ? (minus_q"),
     ("bnn_last", "assign m_tlast = beat_q == LAST;", "assign m_tlast = beat_q == 0;"),
@@ -78,10 +83,10 @@ PYTHON = [
     ("lower/weights.py", "planes.transpose(0, 1, 3, 4, 2)", "planes.transpose(0, 1, 4, 3, 2)"),
     ("lower/constants.py", "values - given[..., None]", "values + given[..., None]"),
     ("lower/constants.py", "outside = by_tap.sum(2) * layer.x.values[window.pad_level]", "outside = 0 * by_tap.sum(2)"),
-    ("ir/integer.py", "level += (total >= rows[..., k]) if", "level += (total > rows[..., k]) if"),
-    ("ir/integer.py", "(total >= rows[..., k]) ^ self.flip", "(total >= rows[..., k])"),
-    ("ir/integer.py", "x = x >> self.shift", "x = -(-x >> self.shift)"),
-    ("ir/integer.py", "np.where((x < self.low) | (x > self.high), 0, x)", "np.where(x > self.high, 0, x)"),
+    ("ir/heads.py", "level += (total >= rows[..., k]) if", "level += (total > rows[..., k]) if"),
+    ("ir/heads.py", "(total >= rows[..., k]) ^ self.flip", "(total >= rows[..., k])"),
+    ("ir/heads.py", "x = x >> self.shift", "x = -(-x >> self.shift)"),
+    ("ir/heads.py", "np.where((x < self.low) | (x > self.high), 0, x)", "np.where(x > self.high, 0, x)"),
     ("ir/weights.py", "scale[-1] = -scale[-1]", "pass"),
     ("golden/executor.py", "<< layer.shifts[1]", "<< layer.shifts[0]"),
     ("golden/dots.py", "np.subtract(w.fan_in,", "np.subtract(w.fan_in + 1,"),
@@ -112,7 +117,7 @@ def designs() -> list:
 
 
 def differs(designs: list, folder: Path, edit: tuple[str, str, str] | None) -> bool:
-    """Whether RTL with one line changed gives anything but golden's outputs."""
+    """Whether RTL with one line changed is refused by the linter, as in CI, or gives anything but golden's outputs."""
     for net, design, _, _ in designs:
         for path, text in emit_verilog(net, design).items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
