@@ -30,7 +30,7 @@ from bnnhw.lower import Lowered, lower
 from bnnhw.report.layers import layer_rows
 from bnnhw.synth import Synthesis, synthesise
 from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
-from bnnhw.verify.ladder import Progress, Report, climb
+from bnnhw.verify.ladder import Climb, Progress, Report, climb
 
 if TYPE_CHECKING:
     from bnnhw.nn.quantiser import Own
@@ -174,16 +174,16 @@ def verify(
     stalls: str = "none",
     data: str | Path | NDArray[np.integer] | None = None,
     seed: int = 1,
+    target: str = "ice40",
     progress: Progress | None = None,
 ) -> Report:
-    """Compare framework, golden and (at `level` rtl) the Verilog in `folder` on the same frames.
+    """Compare framework, golden and, as `level` says, the Verilog in `folder` and the netlist for `target` on the same frames.
 
     `data`: frames [N, ...], an `.npz` that holds them as `frames`, or the name of a data set (`digits`,
     `mnist`, `cifar10`) for its test images; without it, the network's saved frames, else random ones from `seed`.
     Errors: BnnhwError; ToolError where a simulator is missing or fails. Differences are in the report.
     """
-    if seed < 0:
-        raise BnnhwError(f"verify: seed {seed} cannot be; give 0 or more")
+    how = Climb(level, stalls, seed, target, progress)
     generated = open_generated(folder)
     net, file = generated.network, Path(folder) / "expected.npz"
     expected = read_expected(file) if file.is_file() else None
@@ -198,8 +198,8 @@ def verify(
         chosen = Frames(test.x[:frames], test.y[:frames].astype(np.int64), f"test images of {data}")
     else:
         chosen = file_frames(Path(data), frames)
-    predicted = schedule.latency(generated.pipeline) if level == "rtl" else None
-    return climb(net, generated.design, generated.folder, expected, chosen, level, stalls, seed, progress, predicted)
+    predicted = None if level == "golden" else schedule.latency(generated.pipeline)
+    return climb(net, generated.design, generated.folder, expected, chosen, how, predicted)
 
 
 def synth(

@@ -70,13 +70,14 @@ def generate(
 def verify(
     folder: Annotated[Path, typer.Argument(help="Folder that generate wrote.")],
     frames: Annotated[int, typer.Option(help="Frames to compare.")] = 1,
-    level: Annotated[str, typer.Option(help="Highest rung: golden or rtl.")] = "rtl",
+    level: Annotated[str, typer.Option(help="Highest rung: golden, rtl or netlist.")] = "rtl",
+    target: Annotated[str, typer.Option(help="Family whose netlist is simulated: xc7, xcup, ecp5, ice40 or gowin.")] = "ice40",
     stalls: Annotated[str, typer.Option(help="Stalls on the ports: none, random, source or sink.")] = "none",
     data: Annotated[str | None, typer.Option(help="Frames: an .npz with 'frames', or digits, mnist, cifar10.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of random frames and stalls.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Compare framework, golden model and RTL on the same frames, bit for bit."""
+    """Compare framework, golden model, RTL and netlist on the same frames, bit for bit."""
     with _bars() as bars:
         tasks: dict[str, Any] = {}
 
@@ -85,7 +86,7 @@ def verify(
                 tasks[step] = bars.add_task(step, total=total)
             bars.update(tasks[step], completed=done)
 
-        report = api.verify(folder, frames=frames, level=level, stalls=stalls, data=data, seed=seed, progress=progress)
+        report = api.verify(folder, frames=frames, level=level, stalls=stalls, data=data, seed=seed, target=target, progress=progress)
     if as_json:
         print(json.dumps(report.as_dict()))
     else:

@@ -12,9 +12,12 @@ from bnnhw.ir.layout import beat_bytes
 from bnnhw.ir.pipeline import pipeline
 
 
-def emit_bench(designs: Sequence[tuple[Network, Design]]) -> dict[str, str]:
-    """{path: text} of `sim/bench.v`, `sim/duts.inc` and `sim/taps.vlt`; the networks' names must differ."""
-    duts = [_dut(net, design, n) for n, (net, design) in enumerate(designs)]
+def emit_bench(designs: Sequence[tuple[Network, Design]], *, tapped: bool = True) -> dict[str, str]:
+    """{path: text} of `sim/bench.v`, `sim/duts.inc` and `sim/taps.vlt`; the networks' names must differ.
+
+    `tapped`: whether the layers' outputs can be recorded; a netlist has no layers.
+    """
+    duts = [_dut(net, design, n, tapped) for n, (net, design) in enumerate(designs)]
     taps = [t for d in duts for t in d["taps"]]
     render = environment().get_template
     return {
@@ -29,7 +32,7 @@ def tap_file(module: str, layer: str) -> str:
     return f"{module}.{layer}.tap"
 
 
-def _dut(net: Network, design: Design, n: int) -> dict:
+def _dut(net: Network, design: Design, n: int, tapped: bool) -> dict:
     chain, names = pipeline(net, design), naming(net)
     unit = f"u{n}"
     taps = [
@@ -41,7 +44,7 @@ def _dut(net: Network, design: Design, n: int) -> dict:
             "bytes": beat_bytes(i.m),
             "beats": i.m.beats,
         }
-        for layer, i in chain.taps.items()
+        for layer, i in (chain.taps.items() if tapped else ())
     ]
     return {"unit": unit, "module": names.module, "taps": taps, **_port("s", chain.source), **_port("m", chain.sink)}
 

@@ -43,6 +43,8 @@ class Target:
     """Pattern of cell names, kind, and how many one cell is; a cell may count as several."""
     ignored: str
     """Pattern of cells that are part of others, or cost nothing."""
+    models: str
+    """File of Yosys' models of the cells."""
 
     def cells(self, counts: Mapping[str, int]) -> Cells:
         """Totals of cells by name; ValueError for a cell that this family is not known to have."""
@@ -72,30 +74,30 @@ TARGETS = {
     for t in (
         Target(
             "xc7", "Xilinx 7 series", "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf", 6,
-            (*XILINX_LUTS, ("RAMB36E1", "block_rams", 1), ("RAMB18E1", "block_rams", 0.5), ("DSP48E1", "dsps", 1)), XILINX_FREE,
+            (*XILINX_LUTS, ("RAMB36E1", "block_rams", 1), ("RAMB18E1", "block_rams", 0.5), ("DSP48E1", "dsps", 1)), XILINX_FREE, "xilinx/cells_sim.v",
         ),
         Target(
             "xcup", "Xilinx UltraScale+", "synth_xilinx -family xcup -flatten -noiopad -noclkbuf", 6,
-            (*XILINX_LUTS, ("RAMB36E2", "block_rams", 1), ("RAMB18E2", "block_rams", 0.5), ("DSP48E2", "dsps", 1)), XILINX_FREE,
+            (*XILINX_LUTS, ("RAMB36E2", "block_rams", 1), ("RAMB18E2", "block_rams", 0.5), ("DSP48E2", "dsps", 1)), XILINX_FREE, "xilinx/cells_sim.v",
         ),
         Target(
             "ecp5", "Lattice ECP5", "synth_ecp5", 4,
             (("LUT4", "luts", 1), ("CCU2C", "luts", 2), ("CCU2C", "carries", 1), ("TRELLIS_DPR16X4", "luts", 4), ("TRELLIS_FF", "flip_flops", 1),
              ("DP16KD|PDPW16KD", "block_rams", 1), ("MULT18X18D", "dsps", 1)),
-            "PFUMX|L6MUX21",
+            "PFUMX|L6MUX21", "ecp5/cells_sim.v",
         ),
         Target(
             "ice40", "Lattice iCE40 UltraPlus", "synth_ice40 -device u -dsp", 4,
             (("SB_LUT4", "luts", 1), ("SB_CARRY", "carries", 1), ("SB_DFF.*", "flip_flops", 1), ("SB_RAM40_4K.*", "block_rams", 1),
              ("SB_MAC16", "dsps", 1)),
-            "",
+            "", "ice40/cells_sim.v",
         ),
         Target(
             "gowin", "Gowin LittleBee and Arora", "synth_gowin -noiopads", 4,
             (("LUT[1-4]|INV", "luts", 1), ("ALU", "luts", 1), ("ALU", "carries", 1), ("RAM16SDP4", "luts", 4), ("RAM16SDP2", "luts", 2),
              ("RAM16SDP1", "luts", 1), ("DFF.*", "flip_flops", 1), ("SDPB|SDPX9B|DPB|DPX9B|SP|SPX9|pROM|pROMX9", "block_rams", 1),
              ("MULT(9X9|18X18|36X36)|MULTADDALU.*|MULTALU.*", "dsps", 1)),
-            "MUX2_LUT[5678]|MUX2|GND|VCC|GSR",
+            "MUX2_LUT[5678]|MUX2|GND|VCC|GSR", "gowin/cells_sim.v",
         ),
     )
 }  # fmt: skip

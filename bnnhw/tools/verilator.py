@@ -34,6 +34,8 @@ DEFINES = [
     "-DVM_TRACE_VCD=0",
     "-DVM_TRACE_SAIF=0",
 ]
+NETLIST = ["-DNO_ICE40_DEFAULT_ASSIGNMENTS"]
+"""Without default values of ports, which Verilog-2005 does not have."""
 RUNTIME = ("verilated", "verilated_threads", "verilated_random")
 
 
@@ -150,17 +152,21 @@ def _compile(sources: Sequence[Path], into: Path, v: Verilator, flags: Sequence[
         list(pool.map(one, sources))
 
 
-def build(sources: Sequence[Path], top: str, harness: Path, folder: Path, *, includes: Sequence[Path] = (), optimise: int = 1) -> Path:
+def build(
+    sources: Sequence[Path], top: str, harness: Path, folder: Path, *, includes: Sequence[Path] = (), optimise: int = 1, netlist: bool = False
+) -> Path:  # fmt: skip
     """Path of the simulator of `top` with the C++ main `harness`, built in `folder`.
 
-    `optimise`: 0 for many small designs and few frames, 3 for many frames.
+    `optimise`: 0 for many small designs and few frames, 3 for many frames. `netlist`: cells and their models, which no
+    linter likes.
     """
     v = find()
     flags = ("-O3", "-march=native") if optimise >= 3 else (f"-O{optimise}",)
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    arguments = ["--cc", "--Mdir", str(folder), "--top-module", top, "--x-initial", "unique", "-Wall", "-O3", "--output-split", "20000"]
+    arguments = ["--cc", "--Mdir", str(folder), "--top-module", top, "--x-initial", "unique", "-O3", "--output-split", "20000"]
+    arguments += [*NETLIST, "-Wno-fatal", "-Wno-lint", "-Wno-style"] if netlist else ["-Wall"]
     v.run([*arguments, *map(str, sources)], folder)
     local = folder / "harness.cpp"
     shutil.copy(harness, local)

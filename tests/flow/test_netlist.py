@@ -1,0 +1,45 @@
+"""The netlist rung: what Yosys maps a design to, simulated with its cells' models, equals golden."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import bnnhw
+from bnnhw.tools import yosys
+from bnnhw.verify import netlist
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small generated design."""
+    path = tmp_path_factory.mktemp("netlist") / "d"
+    bnnhw.generate("digits_mlp", path, fps=20_000)
+    return path
+
+
+@pytest.mark.parametrize("target", ["ice40"])
+def test_the_netlist_equals_golden_under_stalls_and_changed_weights_are_found(folder: Path, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = bnnhw.verify(folder, frames=3, level="netlist", target=target, stalls="random")
+    assert [r.name for r in report.rungs] == ["framework", "rtl", "netlist"]
+    assert report.passed, report
+    whole = yosys.netlist
+
+    def changed(*given: object) -> str:
+        text = whole(*given)  # type: ignore[arg-type]
+        at = re.search(r"\.INIT_0\(256'h([0-9a-f]{64})\)", text)
+        assert at is not None
+        return f"{text[: at.start(1)]}{int(at[1], 16) ^ ((1 << 256) - 1):064x}{text[at.end(1) :]}"
+
+    monkeypatch.setattr(netlist.yosys, "netlist", changed)
+    report = bnnhw.verify(folder, frames=3, level="netlist", target=target)
+    rung = report.rungs[-1]
+    assert report.rungs[1].passed and not rung.passed
+    assert str(rung.difference).startswith("netlist: layer 'fc3', frame ")
+
+
+def test_an_unknown_target_is_refused_before_any_work(folder: Path) -> None:
+    with pytest.raises(bnnhw.BnnhwError, match=r"^verify: target 'spartan' is not known; give one of xc7, xcup, ecp5, ice40, gowin$"):
+        bnnhw.verify(folder, level="netlist", target="spartan")
