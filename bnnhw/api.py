@@ -1,4 +1,4 @@
-"""The verbs of the command line, in Python: generate, verify, info, synth, train."""
+"""The verbs of the command line, in Python: generate, verify, info, synth, energy, train."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bnnhw import data as datasets
 from bnnhw import frontend, schedule
 from bnnhw.emit import emit_verilog, naming
+from bnnhw.estimate.arithmetic import Version, versions
 from bnnhw.ir.design import Design
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.expected import read_expected
@@ -27,6 +28,7 @@ from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.store import network_bytes, read_network
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import Lowered, lower
+from bnnhw.report.energy import draw_energy
 from bnnhw.report.layers import layer_rows
 from bnnhw.synth import Synthesis, synthesise
 from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
@@ -217,6 +219,18 @@ def synth(
     if missing:
         raise BnnhwError(f"{str(path)!r}: no {missing[0]} in it; generate it again")
     return synthesise(generated.network, generated.design, target, files=files, modules=modules, whole=whole, progress=progress)
+
+
+def energy(net: str | Path, *, weights: str | Path | None = None, plot: str | Path | None = None) -> tuple[Version, ...]:
+    """Arithmetic energy of a frame in float32, float16, int8, ternary and binary, and as the network is; docs/energy.md has the rules.
+
+    `net` as for `info`; `plot`: an `.svg`, `.png` or `.pdf` file to draw (needs the plot extra). Errors: BnnhwError.
+    """
+    network = open_generated(net).network if Path(net).is_dir() else lower(frontend.load(net, weights)).network
+    found = versions(network)
+    if plot is not None:
+        draw_energy(network.name, found, Path(plot))
+    return found
 
 
 def info(net: str | Path, *, weights: str | Path | None = None, **folding: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bnnhw import api
+from bnnhw.estimate.arithmetic import TABLE, Version, dram_watts
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.synth import Synthesis
 from bnnhw.tools.targets import TARGETS
@@ -111,6 +112,32 @@ def synth(
 
 
 @app.command()
+def energy(
+    net: Annotated[str | None, typer.Argument(help="Generated folder, YAML file, or the name of a network of the zoo.")] = None,
+    weights: Weights = None,
+    parameters: Annotated[float | None, typer.Option("--params", help="Without a network: parameters read from DRAM.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Frames, or readings of all parameters, a second.")] = None,
+    bits: Annotated[int, typer.Option(help="Bits of each of --params.")] = 32,
+    plot: Annotated[Path | None, typer.Option(help="Draw the table into an .svg, .png or .pdf file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the arithmetic energy of number formats (45 nm, published tables); it says nothing of an FPGA's."""
+    if (net is None) == (parameters is None):
+        raise BnnhwError("energy: a network or --params is needed, not both; give one")
+    if parameters is not None:
+        if rate is None:
+            raise BnnhwError("energy: --params says nothing of how often they are read; give --rate")
+        watts = dram_watts(parameters, rate, bits)
+        text = f"Reading {parameters:g} parameters of {bits} bits from DRAM {rate:g} times a second takes {watts:.4g} W."
+        print(json.dumps({"dram_watts": watts})) if as_json else out.print(text)
+        return
+    if rate is not None and rate <= 0:
+        raise BnnhwError(f"energy: {rate:g} frames a second cannot be; give a positive rate")
+    found = api.energy(str(net), weights=weights, plot=plot)
+    print(json.dumps([v.as_dict() for v in found])) if as_json else _print_energy(found, rate)
+
+
+@app.command()
 def info(
     net: Annotated[str, typer.Argument(help="Generated folder, YAML file, or the name of a network of the zoo.")],
     weights: Weights = None,
@@ -155,6 +182,21 @@ def _print_synthesis(found: Synthesis) -> None:
     for name, cells in rows:
         table.add_row(name, f"{cells.luts:,}", f"{cells.flip_flops:,}", f"{cells.carries:,}", f"{cells.block_rams:g}", f"{cells.dsps:,}")
     out.print(table)
+
+
+def _print_energy(found: tuple[Version, ...], rate: float | None) -> None:
+    table = Table(title="Arithmetic energy of a frame (45 nm)", box=box.SIMPLE_HEAD, pad_edge=False)
+    columns = ["format", "weight bits", "on chip µJ", "weights in DRAM µJ", "of float32"] + (["on chip mW", "in DRAM mW"] if rate else [])
+    for name in columns:
+        table.add_column(name, justify="left" if name == "format" else "right", no_wrap=True)
+    for v in found:
+        row = [v.name, f"{v.weight_bits:,}", f"{v.on_chip_pj / 1e6:.4g}", f"{v.off_chip_pj / 1e6:.4g}", f"1/{found[0].on_chip_pj / v.on_chip_pj:.0f}"]
+        table.add_row(*row, *([f"{pj * rate / 1e9:.4g}" for pj in (v.on_chip_pj, v.off_chip_pj)] if rate else []))
+    out.print(table)
+    for source in dict.fromkeys(e.source for e in TABLE.values()):
+        assumed = next((e for e in TABLE.values() if e.source == source and e.assumed), None)
+        ours = f"; our assumption, {assumed.assumed[0]:.2g} to {assumed.assumed[1]:.2g} pJ" if assumed and assumed.assumed else ""
+        out.print(f"  {source}{ours}")
 
 
 def _print_layers(report: dict[str, Any]) -> None:

@@ -29,8 +29,8 @@ MAY_IMPORT = {
     "report": {"ir", "golden", "emit", "verify", "schedule", "estimate"},
     "nn": {"ir", "data"},
     "data": {"ir"},
-    "api": {"ir", "frontend", "lower", "schedule", "emit", "verify", "report", "nn", "data", "synth"},
-    "cli": {"ir", "api", "tools", "verify", "synth"},
+    "api": {"ir", "frontend", "lower", "schedule", "emit", "verify", "report", "nn", "data", "synth", "estimate"},
+    "cli": {"ir", "api", "tools", "verify", "synth", "estimate"},
 }
 FILES = sorted((ROOT / "bnnhw").rglob("*.py"))
 
