@@ -231,6 +231,9 @@ def _print_report(report: Report) -> None:
             interval = f", interval {rung.interval_cycles:,}" if rung.interval_cycles else ""
             predicted = f"predicted without stalls: {report.predicted_latency:,} and {report.predicted_interval:,}"
             out.print(f"           cycles: first output after {rung.latency_cycles:,}{interval} ({predicted})")
+        if rung.queues:
+            full = sum(q.most == q.words for q in rung.queues)
+            out.print(f"           queues: {full} of {len(rung.queues)} were full at some time (--json tells how full each was)")
     named = report.classes or [str(i) for i in range(max(report.labels) + 1)]
     shown = ", ".join(named[i] for i in report.labels[:16]) + (", ..." if len(report.labels) > 16 else "")
     out.print(f"   labels: {shown}")

@@ -2,6 +2,7 @@
 // All networks of the bench run side by side; each has its own stalls, frames and taps.
 // Prints one JSON line a network: cycles of its first output beat and of each frame's last.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -24,6 +25,13 @@ struct Tap {
   uint64_t seen = 0;
 };
 
+struct Queue {
+  const uint8_t *s_valid, *s_ready;
+  unsigned branch;  // bit of a fork's valid and ready
+  const uint8_t *m_valid, *m_ready;
+  uint64_t held = 0, most = 0;
+};
+
 struct Dut {
   std::string name;
   uint8_t *s_tdata, *s_tkeep, *s_tlast, *s_tvalid;
@@ -32,6 +40,7 @@ struct Dut {
   const uint8_t *err_frame;
   size_t s_bytes, s_beats, s_tail_bytes, m_bytes, m_beats, m_tail_bytes;
   std::vector<Tap> taps;
+  std::vector<Queue> queues;
 
   std::vector<uint8_t> in;
   std::vector<uint64_t> frame_ends;
@@ -54,6 +63,10 @@ std::vector<Dut> bind(Vbench &top) {
   std::vector<Dut> duts;
 #include "duts.inc"
   return duts;
+}
+
+bool bit(const uint8_t *signal, unsigned n) {
+  return signal[n / 8] >> n % 8 & 1;
 }
 
 FILE *open_or_die(const std::string &path, const char *mode) {
@@ -178,13 +191,19 @@ int main(int argc, char **argv) {
           }
         }
       }
-      if (taps && cycle > 4)  // before, registers hold anything
+      if (taps && cycle > 4) {  // before, registers hold anything
         for (Tap &t : d.taps)
           if (*t.valid && *t.ready && t.seen < d.frames * t.beats) {
             std::fwrite(t.data, 1, t.bytes, t.out);
             ++t.seen;
             --pending;
           }
+        for (Queue &q : d.queues) {
+          q.held += bit(q.s_valid, q.branch) && bit(q.s_ready, q.branch);
+          q.held -= *q.m_valid && *q.m_ready;
+          q.most = std::max(q.most, q.held);
+        }
+      }
     }
     top.aclk = 1;
     top.eval();
@@ -200,6 +219,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < d.frame_ends.size(); ++i) {
       std::printf("%s%llu", i ? ", " : "", static_cast<unsigned long long>(d.frame_ends[i]));
     }
+    std::printf("], \"queues\": [");
+    for (size_t i = 0; i < d.queues.size(); ++i) std::printf("%s%llu", i ? ", " : "", static_cast<unsigned long long>(d.queues[i].most));
     std::printf("]}\n");
   }
   top.final();

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bnnhw.emit.verilog import environment, naming
 from bnnhw.ir.design import Design
-from bnnhw.ir.instances import Stream
+from bnnhw.ir.instances import Instance, Pipeline, Stream
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layout import beat_bytes
 from bnnhw.ir.pipeline import pipeline
@@ -19,11 +19,12 @@ def emit_bench(designs: Sequence[tuple[Network, Design]], *, tapped: bool = True
     """
     duts = [_dut(net, design, n, tapped) for n, (net, design) in enumerate(designs)]
     taps = [t for d in duts for t in d["taps"]]
+    handshakes = [{"module": module, "wire": wire} for module, wire in dict.fromkeys(pair for d in duts for pair in d["handshakes"])]
     render = environment().get_template
     return {
         "sim/bench.v": render("bench.v.j2").render(duts=duts),
         "sim/duts.inc": render("duts.inc.j2").render(duts=duts),
-        "sim/taps.vlt": render("taps.vlt.j2").render(taps=taps),
+        "sim/taps.vlt": render("taps.vlt.j2").render(taps=taps, handshakes=handshakes),
     }
 
 
@@ -35,18 +36,31 @@ def tap_file(module: str, layer: str) -> str:
 def _dut(net: Network, design: Design, n: int, tapped: bool) -> dict:
     chain, names = pipeline(net, design), naming(net)
     unit = f"u{n}"
+    made, path = {i.name: names.of(i) for i in chain.instances}, f"bench__DOT__{unit}__DOT__{{}}"
     taps = [
         {
             "module": names.module,
             "wire": names.of(i),
-            "path": f"bench__DOT__{unit}__DOT__{names.of(i)}",
+            "path": path.format(names.of(i)),
             "file": tap_file(names.module, names.layers[layer]),
             "bytes": beat_bytes(i.m),
             "beats": i.m.beats,
         }
         for layer, i in (chain.taps.items() if tapped else ())
     ]
-    return {"unit": unit, "module": names.module, "taps": taps, **_port("s", chain.source), **_port("m", chain.sink)}
+    queues = [
+        {"source": path.format(made[i.reads[0].source]), "branch": i.reads[0].branch or 0, "path": path.format(made[i.name])}
+        for i in (queues_of(chain) if tapped else ())
+    ]
+    watched = [w for i in (queues_of(chain) if tapped else ()) for w in (made[i.reads[0].source], made[i.name])]
+    handshakes = [(names.module, w) for w in [*(t["wire"] for t in taps), *watched]]
+    ports = {**_port("s", chain.source), **_port("m", chain.sink)}
+    return {"unit": unit, "module": names.module, "taps": taps, "queues": queues, "handshakes": handshakes, **ports}
+
+
+def queues_of(chain: Pipeline) -> list[Instance]:
+    """The queues, in the order in which the harness tells how full they were."""
+    return [i for i in chain.instances if i.module == "bnn_fifo"]
 
 
 def _port(side: str, s: Stream) -> dict[str, int]:

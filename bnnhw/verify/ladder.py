@@ -52,6 +52,16 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Queue:
+    """How full a queue was."""
+
+    name: str
+    words: int
+    most: int
+    """Words that it held at the fullest."""
+
+
+@dataclass(frozen=True)
 class Rung:
     """One comparison."""
 
@@ -65,6 +75,8 @@ class Rung:
     latency_cycles: int | None = None
     problems: tuple[str, ...] = ()
     """Faults of the protocol."""
+    queues: tuple[Queue, ...] = ()
+    """In the order of the pipeline; those of a netlist are not seen."""
 
     @property
     def passed(self) -> bool:
@@ -201,4 +213,6 @@ def _simulated_rung(
     else:
         difference = first_difference(name, net.layers[-1].name, trace.outputs, run.outputs)
     interval = max(run.intervals) if run.intervals and how.stalls == "none" else None
-    return Rung(name, len(frames), chosen.source, difference, interval, run.latency, tuple(problems))
+    depths = {i.name: int(i.parameters["N_WORDS"]) for i in pipeline(net, design).instances if i.name in run.queues}
+    queues = tuple(Queue(queue, depths[queue], most) for queue, most in run.queues.items())
+    return Rung(name, len(frames), chosen.source, difference, interval, run.latency, tuple(problems), queues)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.emit.bench import emit_bench, tap_file
+from bnnhw.emit.bench import emit_bench, queues_of, tap_file
 from bnnhw.emit.resources import resource_folder
 from bnnhw.emit.verilog import emit_verilog, naming
 from bnnhw.ir.design import Design
@@ -43,6 +43,8 @@ class RtlRun:
     """Whether some tlast or tkeep was wrong."""
     whole_input: bool
     """Whether every input beat was taken."""
+    queues: dict[str, int]
+    """Per queue the most words that it held; empty without taps."""
 
     @property
     def intervals(self) -> tuple[int, ...]:
@@ -148,4 +150,6 @@ class Simulation:
                 layers[name] = layer_output(net, name, i.m, seen)
         whole = line["sent"] == done * chain.source.beats
         bad = bool(line["bad_tlast"] or line["bad_tkeep"])
-        return RtlRun(outputs, layers, tuple(line["ends"]), line["first_output"] - line["first_input"], bool(line["err_frame"]), bad, whole)
+        queues = {i.name: most for i, most in zip(queues_of(chain), line["queues"], strict=True)} if taps else {}
+        latency = line["first_output"] - line["first_input"]
+        return RtlRun(outputs, layers, tuple(line["ends"]), latency, bool(line["err_frame"]), bad, whole, queues)

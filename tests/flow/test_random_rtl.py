@@ -58,6 +58,8 @@ def check(draw: Callable[[int], Drawn], seeds: range, folder: Path) -> None:
                 assert first_difference("rtl", layer.name, want.layers[layer.name], seen.layers[layer.name]) is None, f"{net}\n{design}"
             assert first_difference("rtl", "output", want.outputs, seen.outputs) is None, f"{net}\n{design}"
             assert len(seen.frame_ends) == FRAMES and not seen.bad_protocol and not seen.err_frame and seen.whole_input
+            words = {i.name: i.parameters["N_WORDS"] for i in pipeline(net, design).instances if i.module == "bnn_fifo"}
+            assert seen.queues.keys() == words.keys() and all(1 <= most <= words[name] for name, most in seen.queues.items()), seen.queues
             if stalls == "none":
                 predicted = pipeline(net, design).interval
                 assert set(seen.intervals[SETTLED:]) == {predicted}, f"{seen.intervals}\n{net}\n{design}"
