@@ -92,8 +92,8 @@ class Hashed(CompressionSpec):
     seed: Seed = 0
 
 
-class Impq(CompressionSpec):
-    """Every output has its own width, `budget` bits a weight on average (Gonugondla & Shanbhag 2022, IMPQ)."""
+class Granular(CompressionSpec):
+    """Widths of its own for each part, `budget` bits on average (Gonugondla & Shanbhag 2022, IMPQ)."""
 
     method: Literal["impq"] = "impq"
     widths: tuple[Annotated[int, Field(ge=1, le=8)], ...] = (1, 2, 4)
@@ -102,12 +102,18 @@ class Impq(CompressionSpec):
     """Reductions with retraining between them, spread over the first half of the epochs."""
 
     @model_validator(mode="after")
-    def _budget_can_be_met(self) -> Impq:
+    def _budget_can_be_met(self) -> Granular:
         if not self.widths or list(self.widths) != sorted(set(self.widths)):
             raise ValueError(f"widths must rise, they are {self.widths}; sort them")
         if not self.widths[0] <= self.budget <= self.widths[-1]:
             raise ValueError(f"a budget of {self.budget} bits lies outside the widths {self.widths}; choose one between them")
         return self
+
+
+class Impq(Granular):
+    """Every output has its own width: `budget` is met in the layer, or together in all layers that say so."""
+
+    across: Literal["layer", "network"] = "layer"
 
 
 class Product(_Cut):

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from bnnhw.ir.compressions import Impq
+from bnnhw.ir.compressions import Granular
 
 LARGEST = 255
 """Largest magnitude of an integer weight or activation."""
@@ -319,7 +319,7 @@ class LogActivationSpec(_Spec):
     fsr: Annotated[int, Field(ge=-16, le=16)] = 0
 
 
-class ImpqActivationSpec(Impq):
+class ImpqActivationSpec(Granular):
     """Every channel has its own width, `budget` bits on average; levels are those of the widest (Gonugondla & Shanbhag 2022, IMPQ)."""
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from bnnhw.ir.topology import INPUT, Topology
 from bnnhw.ir.window import Shape
 from bnnhw.nn import layers as n
 from bnnhw.nn.compress.build import compression_quantiser
+from bnnhw.nn.compress.impq import ImpqWeights, allot
 from bnnhw.nn.methods.build import activation_quantiser, weight_quantiser
 from bnnhw.nn.quantiser import ActivationQuantiser, Own, WeightQuantiser
 
@@ -53,6 +54,7 @@ class Net(nn.Module):
         last = self.topology.layers[-1]
         if not isinstance(last, s.Conv | s.Dense):
             raise BnnhwError(f"layer {last.name!r}: training wants the sums of a conv or dense layer last; remove it")
+        self._shared_budget()
 
     @property
     def products(self) -> dict[str, n.Product]:
@@ -98,9 +100,19 @@ class Net(nn.Module):
         """Tell every quantiser which epoch of how many begins."""
         for weight, quantiser in self.quantised():
             quantiser.before_epoch(weight, epoch, epochs)
+        if members := self._shared_budget():
+            allot(members, epoch, epochs)
         for module in self.modules():
             if isinstance(module, ActivationQuantiser):
                 module.before_epoch(epoch, epochs)
+
+    def _shared_budget(self) -> list[tuple[nn.Parameter, ImpqWeights]]:
+        """Layers whose widths meet one budget together; BnnhwError where their rules differ."""
+        found = [(w, q) for w, q in self.quantised() if isinstance(q, ImpqWeights) and q.spec.across == "network"]
+        for _, q in found:
+            if q.spec != found[0][1].spec:
+                raise BnnhwError(f"layer {q.layer!r}: impq across the network with another rule than {found[0][1].layer!r}; give both the same")
+        return found
 
     def quantised(self) -> Iterator[tuple[nn.Parameter, WeightQuantiser]]:
         """Latent weights and their quantisers."""

@@ -13,19 +13,21 @@ from torch import Tensor, nn
 
 from bnnhw.ir import compressions as c
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.topology import Topology
 from bnnhw.nn.common import straight
 from bnnhw.nn.compress.build import compression_quantiser
 from bnnhw.nn.compress.codebook import CodebookWeights
 from bnnhw.nn.compress.common import kmeans, linear_start, spread_start, stage
 from bnnhw.nn.compress.factor import factorise
 from bnnhw.nn.compress.hashed import HashedWeights, hash32
-from bnnhw.nn.compress.impq import ImpqWeights
+from bnnhw.nn.compress.impq import ImpqWeights, allot
 from bnnhw.nn.compress.kernels import share_kernels
 from bnnhw.nn.compress.lowrank import rank_for, svd_pair
 from bnnhw.nn.compress.product import corrected, product_code
 from bnnhw.nn.compress.prune import PrunedWeights, StructuredPrunedWeights, shrink, structured_keep
 from bnnhw.nn.compress.regularise import penalty, rescaled_dropout
 from bnnhw.nn.compress.sensitivity import allot_bits, gradient_sensitivity, layer_sensitivity, pruned, quantised, reduce_bits
+from bnnhw.nn.model import build
 
 EXACT = [
     {"method": "prune", "sparsity": 0.6},
@@ -35,6 +37,7 @@ EXACT = [
     {"method": "prune_structured", "sparsity": 0.4},
     {"method": "impq"},
     {"method": "impq", "widths": [1, 3, 8], "budget": 2.5, "steps": 1},
+    {"method": "impq", "across": "network"},
 ]
 ROUNDED = [
     {"method": "kmeans", "n": 5},
@@ -344,11 +347,9 @@ def test_impq_keeps_its_budget_and_spends_it_where_the_loss_feels_it(widths: tup
 
 def test_impq_refuses_gradients_it_cannot_weigh(rng: np.random.Generator) -> None:
     quantiser, w = ImpqWeights(c.Impq(), (4, 3), "fc1"), normal(rng, 4, 3)
-    with pytest.raises(BnnhwError, match=r"layer 'fc1': a budget of 0.5 bits is below the narrowest width 1; raise it"):
-        quantiser.allot(w, 0.5)
     quantiser.observe_gradient(torch.full((4, 3), torch.inf))
     with pytest.raises(BnnhwError, match="layer 'fc1': a gradient was NaN"):
-        quantiser.allot(w, 2)
+        allot([(w, quantiser)], 1, 2)
 
 
 def test_reduced_bits_are_the_cheapest_where_costs_are_convex() -> None:
@@ -413,6 +414,37 @@ def test_low_rank_pairs_are_nearest_and_energy_chooses_the_rank(rng: np.random.G
     ):
         with pytest.raises(BnnhwError, match=message):
             call()
+
+
+def described(*rules: dict[str, object]) -> Topology:
+    """Three dense layers with these rules."""
+    layers = [{"type": "dense", "name": f"fc{n}", "out": 6 * n, "quantiser": rule} for n, rule in enumerate(rules, 1)]
+    return Topology.model_validate(
+        {"bnnhw": 1, "name": "n", "input": {"shape": [1, 2, 5], "type": "uint8", "preprocess": "2p-255"}, "layers": layers}
+    )
+
+
+def test_impq_across_the_network_spends_one_budget_in_the_layer_that_feels_it() -> None:
+    shared = {"method": "impq", "across": "network", "budget": 2}
+    model = build(described(shared, {"method": "impq", "budget": 1}, shared))
+    weights = dict(zip(model.products, model.quantised(), strict=True))
+    for name, felt in (("fc1", 0.01), ("fc2", 9.0), ("fc3", 1.0)):
+        weight, quantiser = weights[name]
+        quantiser.observe_gradient(torch.full_like(weight, felt))
+    model.before_epoch(0, 2)
+    bits = {name: quantiser.bits.float() for name, (_, quantiser) in weights.items()}
+    assert (bits["fc2"] == 1).all(), "a layer with a budget of its own"
+    sizes = {name: weight[0].numel() for name, (weight, _) in weights.items()}
+    spent = sum(float(bits[n].sum()) * sizes[n] for n in ("fc1", "fc3"))
+    most = 2 * sum(len(bits[n]) * sizes[n] for n in ("fc1", "fc3"))
+    assert most - 4 * max(sizes.values()) < spent <= most
+    assert bits["fc1"].mean() == 1 and bits["fc3"].mean() > 2
+
+
+def test_impq_across_the_network_wants_one_rule() -> None:
+    rules = ({"method": "impq", "across": "network"}, {"method": "impq", "across": "network", "budget": 3})
+    with pytest.raises(BnnhwError, match=r"^layer 'fc2': impq across the network with another rule than 'fc1'; give both the same$"):
+        build(described(*rules))
 
 
 @pytest.mark.parametrize("shape", [(30, 12), (10, 8, 3, 2)], ids=str)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -46,16 +48,12 @@ class ImpqWeights(WeightQuantiser):
             self.observe_gradient(w.grad)
 
     def before_epoch(self, w: nn.Parameter, epoch: int, epochs: int) -> None:
-        self.allot(w.detach(), budget_of(self.spec, epoch, epochs))
+        if self.spec.across == "layer":
+            allot([(w, self)], epoch, epochs)
 
     def observe_gradient(self, grad: Tensor) -> None:
         """Count the gradient [O, ...] of one step in."""
         self.sensitivity += grad.flatten(1).square().mean(1)
-
-    def allot(self, w: Tensor, budget: float) -> None:
-        """Narrow outputs until their mean width is at most `budget`, the smallest rise of sensitivity * squared error a bit first."""
-        error = torch.stack([_error(w, torch.full_like(self.bits, b)) for b in self.spec.widths], 1)
-        self.bits.copy_(narrowed(self.bits, self.sensitivity, error, self.spec.widths, budget, self.layer))
 
     def _planes(self, values: Tensor) -> Planes:
         """Bipolar planes of scale 1, 2, 4, ..; scale and mask are 0 where the output is narrower."""
@@ -67,21 +65,39 @@ class ImpqWeights(WeightQuantiser):
         return Planes(True, bits.bool(), used * 2 ** plane[:, None], mask)
 
 
-def budget_of(spec: c.Impq, epoch: int, epochs: int) -> float:
+def allot(members: Sequence[tuple[Tensor, ImpqWeights]], epoch: int, epochs: int) -> None:
+    """Narrow outputs of these layers, all of one rule, until a weight has at most the epoch's budget on average.
+
+    The smallest rise of sensitivity * squared error a saved bit goes first, whichever layer it is in.
+    """
+    spec, layer = members[0][1].spec, members[0][1].layer
+    error = torch.cat([torch.stack([_error(w.detach(), torch.full_like(q.bits, b)) for b in spec.widths], 1) for w, q in members])
+    sizes = torch.cat([torch.full_like(q.bits, w[0].numel()) for w, q in members])
+    bits, felt = torch.cat([q.bits for _, q in members]), torch.cat([q.sensitivity for _, q in members])
+    found = narrowed(bits, felt, error, spec.widths, budget_of(spec, epoch, epochs), layer, sizes)
+    for (_, q), own in zip(members, found.split([len(q.bits) for _, q in members]), strict=True):
+        q.bits.copy_(own)
+
+
+def budget_of(spec: c.Granular, epoch: int, epochs: int) -> float:
     """Mean width of this epoch: from the widest to the budget in `steps`."""
     part = stage(epoch, epochs, spec.steps) / spec.steps
     return spec.widths[-1] + (spec.budget - spec.widths[-1]) * part
 
 
-def narrowed(bits: Tensor, felt: Tensor, error: Tensor, widths: tuple[int, ...], budget: float, layer: str) -> Tensor:
-    """Widths [O], from `bits` downward until their mean is at most `budget`, where felt [O] * error [O, B] rises least a bit."""
-    if not widths[0] <= budget:
-        raise BnnhwError(f"layer {layer!r}: a budget of {budget:g} bits is below the narrowest width {widths[0]}; raise it")
+def narrowed(
+    bits: Tensor, felt: Tensor, error: Tensor, widths: tuple[int, ...], budget: float, layer: str, sizes: Tensor | None = None
+) -> Tensor:  # fmt: skip
+    """Widths [O], from `bits` downward until their mean is at most `budget`, where felt [O] * error [O, B] rises least a bit.
+
+    `sizes`: int64 [O] numbers that have the width; equal if None.
+    """
     if not torch.isfinite(felt).all():
         raise BnnhwError(f"layer {layer!r}: a gradient was NaN or infinite, no width follows from it; lower the learning rate")
     cost = (felt if felt.any() else torch.ones_like(felt))[:, None] * error
     chosen = np.searchsorted(widths, bits.cpu().numpy())
-    chosen = reduce_bits(cost.cpu().double().numpy(), np.ones(len(bits), np.int64), widths, budget * len(bits), chosen)
+    counts = (torch.ones_like(bits) if sizes is None else sizes).cpu().numpy()
+    chosen = reduce_bits(cost.cpu().double().numpy(), counts, widths, budget * int(counts.sum()), chosen)
     return torch.tensor(widths)[torch.from_numpy(chosen)]
 
 
