@@ -215,7 +215,7 @@ def _print_layers(report: dict[str, Any]) -> None:
         f"One frame every {report['interval_cycles']:,} cycles: {report['frames_per_second']:,.1f} frames/s at {report['clock_mhz']:g} MHz, "
         f"limited by {report['limited_by']}"
     )
-    if "latency_cycles" in report:
+    if report.get("latency_cycles") is not None:
         out.print(f"First output {report['latency_cycles']:,} cycles after a frame's first input")
 
 
@@ -229,7 +229,8 @@ def _print_report(report: Report) -> None:
             out.print(f"           {problem}")
         if rung.latency_cycles is not None:
             interval = f", interval {rung.interval_cycles:,}" if rung.interval_cycles else ""
-            predicted = f"predicted without stalls: {report.predicted_latency:,} and {report.predicted_interval:,}"
+            first = "" if report.predicted_latency is None else f"{report.predicted_latency:,} and "
+            predicted = f"predicted without stalls: {first}{report.predicted_interval:,}"
             out.print(f"           cycles: first output after {rung.latency_cycles:,}{interval} ({predicted})")
         if rung.queues:
             full = sum(q.most == q.words for q in rung.queues)

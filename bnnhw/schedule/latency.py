@@ -42,8 +42,17 @@ RECURRENT = {"bnn_window", "bnn_replay", "bnn_matvec", "bnn_gather"}
 """Modules that are evaluated from their own cycles too."""
 
 
-def latency(chain: Pipeline) -> int:
-    """Cycles from the first input beat to the first output beat, out of reset, when neither side stalls."""
+MOST_BEATS = 1 << 25
+"""Of a frame on all streams, up to which they are followed: half a gigabyte."""
+
+
+def latency(chain: Pipeline) -> int | None:
+    """Cycles from the first input beat to the first output beat, out of reset, when neither side stalls.
+
+    None for frames of more than MOST_BEATS, which only large networks have that are folded far down.
+    """
+    if sum(i.m.beats * max(1, i.branches) for i in chain.instances) > MOST_BEATS:
+        return None
     times = beat_times(chain)
     return int(times[chain.instances[-1].name, None].taken[0])
 

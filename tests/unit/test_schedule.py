@@ -21,7 +21,7 @@ from bnnhw.ir.store import network_bytes, read_network
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import lower
-from bnnhw.schedule import complete, fold_for_interval, fully_folded, read_design, write_design
+from bnnhw.schedule import complete, fold_for_interval, fully_folded, latency, read_design, write_design
 from support.published import CNV_FOLDING, LFC_FOLDING, cnv, design_data, lfc
 from support.random_nets import random_case, random_design
 
@@ -53,6 +53,13 @@ def test_lfc_at_the_published_folding(models_folder: Path) -> None:
 def test_binarynet_at_the_published_rate() -> None:
     net = lower(frontend.load("bnn_cifar10")).network
     assert pipeline(net, fold_for_interval(net, int(143e6 / 168), 143.0)).interval <= 851_190
+
+
+def test_frames_of_too_many_beats_are_not_followed() -> None:
+    """Their cycles would fill the memory of the machine."""
+    net = lower(frontend.load("bnn_cifar10")).network
+    assert latency(pipeline(net, fully_folded(net, 100.0))) is None
+    assert latency(pipeline(net, fold_for_interval(net, 851_190, 143.0))) == 2_597_380
 
 
 def test_wide_maps_have_no_table_of_borders_unless_they_need_one() -> None:
