@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bnnhw import data as datasets
 from bnnhw import frontend, schedule
 from bnnhw.emit import emit_verilog, naming
+from bnnhw.emit.verilog import file_names, read_verilog
 from bnnhw.estimate.arithmetic import Version, versions
 from bnnhw.ir.design import Design
 from bnnhw.ir.errors import BnnhwError
@@ -214,8 +215,8 @@ def synth(
     if not (modules or whole):
         raise BnnhwError("synth: neither modules nor the whole are asked for; give one")
     generated, path = open_generated(folder), Path(folder)
-    files = {str(p.relative_to(path)): p.read_text() for part in ("rtl/*.v", "mem/*.mem") for p in sorted(path.glob(part))}
-    missing = sorted(set(emit_verilog(generated.network, generated.design)) - set(files))
+    files = read_verilog(path)
+    missing = sorted(set(file_names(generated.network, generated.design)) - set(files))
     if missing:
         raise BnnhwError(f"{str(path)!r}: no {missing[0]} in it; generate it again")
     return synthesise(generated.network, generated.design, target, files=files, modules=modules, whole=whole, progress=progress)

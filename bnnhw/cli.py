@@ -72,7 +72,7 @@ def verify(
     folder: Annotated[Path, typer.Argument(help="Folder that generate wrote.")],
     frames: Annotated[int, typer.Option(help="Frames to compare.")] = 1,
     level: Annotated[str, typer.Option(help="Highest rung: golden, rtl or netlist.")] = "rtl",
-    target: Annotated[str, typer.Option(help="Family whose netlist is simulated: xc7, xcup, ecp5, ice40 or gowin.")] = "ice40",
+    target: Annotated[str, typer.Option(help="Family whose netlist is simulated: ice40.")] = "ice40",
     stalls: Annotated[str, typer.Option(help="Stalls on the ports: none, random, source or sink.")] = "none",
     data: Annotated[str | None, typer.Option(help="Frames: an .npz with 'frames', or digits, mnist, cifar10.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of random frames and stalls.")] = 1,
@@ -131,7 +131,7 @@ def energy(
         text = f"Reading {parameters:g} parameters of {bits} bits from DRAM {rate:g} times a second takes {watts:.4g} W."
         print(json.dumps({"dram_watts": watts})) if as_json else out.print(text)
         return
-    if rate is not None and rate <= 0:
+    if rate is not None and not 0 < rate < float("inf"):
         raise BnnhwError(f"energy: {rate:g} frames a second cannot be; give a positive rate")
     found = api.energy(str(net), weights=weights, plot=plot)
     print(json.dumps([v.as_dict() for v in found])) if as_json else _print_energy(found, rate)
@@ -229,8 +229,8 @@ def _print_report(report: Report) -> None:
             out.print(f"           {problem}")
         if rung.latency_cycles is not None:
             interval = f", interval {rung.interval_cycles:,}" if rung.interval_cycles else ""
-            first = "" if report.predicted_latency is None else f"{report.predicted_latency:,} and "
-            predicted = f"predicted without stalls: {first}{report.predicted_interval:,}"
+            first = "" if report.predicted_latency is None else f"{report.predicted_latency:,}, "
+            predicted = f"predicted without stalls: {first}interval {report.predicted_interval:,}"
             out.print(f"           cycles: first output after {rung.latency_cycles:,}{interval} ({predicted})")
         if rung.queues:
             full = sum(q.most == q.words for q in rung.queues)

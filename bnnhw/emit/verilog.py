@@ -57,6 +57,18 @@ def emit_verilog(net: Network, design: Design) -> dict[str, str]:
     return files
 
 
+def file_names(net: Network, design: Design) -> list[str]:
+    """Paths of what `emit_verilog` gives."""
+    names = naming(net)
+    memories = [names.memory(i) for i in pipeline(net, design).instances if i.memory]
+    return [*(f"rtl/{name}" for name in library()), f"rtl/{names.module}.v", *memories]
+
+
+def read_verilog(folder: Path) -> dict[str, str]:
+    """{path: text} of the Verilog and memories in a generated folder."""
+    return {str(p.relative_to(folder)): p.read_text() for part in ("rtl/*.v", "mem/*.mem") for p in sorted(folder.glob(part))}
+
+
 @lru_cache
 def library() -> dict[str, str]:
     """{file name: text} of the Verilog library."""

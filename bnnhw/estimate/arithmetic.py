@@ -38,12 +38,13 @@ TABLE = {
     "int multiply 8": Energy(0.2, HOROWITZ), "int multiply 32": Energy(3.1, HOROWITZ),
     "float add 16": Energy(0.4, HOROWITZ), "float add 32": Energy(0.9, HOROWITZ),
     "float multiply 16": Energy(1.1, HOROWITZ), "float multiply 32": Energy(3.7, HOROWITZ),
-    "register file": Energy(1, HAN), "SRAM 8 KB": Energy(5, HAN), "DRAM": Energy(640, HAN),
+    "register file": Energy(1, HAN), "SRAM": Energy(5, HAN), "DRAM": Energy(640, HAN),
     "bit product": Energy(0.03 / 8, "an XNOR and its full adder in a popcount: an eighth of an 8-bit addition", (0.03 / 16, 0.03 / 4)),
 }  # fmt: skip
 """By the name of what is done."""
 ACCESS_BITS = 32
 """Bits of one access; fewer cost their share."""
+MOST_BITS = 1024
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Format:
     """Bits of an activation."""
     scale: tuple[str, ...]
     """Operations of one output's batch norm and activation."""
+    adds_pixels: bool = False
+    """Whether its first layer adds and subtracts pixels, though its activations are bits."""
 
 
 FORMATS = (
@@ -66,7 +69,7 @@ FORMATS = (
     Format("float16", "float multiply 16", "float add 16", 16, 16, ("float multiply 16", "float add 16")),
     Format("int8", "int multiply 8", "int add 32", 8, 8, ("int multiply 32", "int add 32")),
     Format("ternary weights, int8", None, "int add 16", 2, 8, ("int multiply 32", "int add 32")),
-    Format("binary", None, "bit product", 1, 1, ("int add 16",)),
+    Format("binary", None, "bit product", 1, 1, ("int add 16",), adds_pixels=True),
 )
 """Ternary weights add, subtract or skip 8-bit inputs; a binary network's threshold is one comparison."""
 
@@ -116,8 +119,10 @@ def versions(net: Network) -> tuple[Version, ...]:
 
 def dram_watts(parameters: float, rate: float, bits: int = ACCESS_BITS) -> float:
     """Watts of reading this many parameters of `bits` bits from DRAM `rate` times a second."""
-    if parameters <= 0 or rate <= 0 or bits < 1:
-        raise BnnhwError(f"energy: {parameters:g} parameters of {bits} bits at {rate:g} a second cannot be; give positive numbers")
+    if not (0 < parameters < float("inf") and 0 < rate < float("inf") and 0 < bits <= MOST_BITS):
+        raise BnnhwError(
+            f"energy: {parameters:g} parameters of {bits} bits at {rate:g} a second cannot be; give positive numbers, at most {MOST_BITS} bits"
+        )
     return parameters * bits / ACCESS_BITS * TABLE["DRAM"].pj * PICOJOULE * rate
 
 
@@ -128,7 +133,8 @@ class Work:
     products: int = 0
     """Multiplications by a weight."""
     weights: int = 0
-    weight_reads: int = 0
+    uses: int = 1
+    """Windows that a weight, or a lookup, meets."""
     input_reads: int = 0
     scaled: int = 0
     """Outputs behind a batch norm or an activation."""
@@ -147,18 +153,18 @@ def work(layer: Layer) -> Work:
 @work.register
 def _(layer: MatVec) -> Work:
     w, weights = layer.window, layer.weights.values.size
-    return Work(weights * w.out_pixels, weights, weights * w.out_pixels, w.out_pixels * w.taps * w.shape[0], prod(layer.out_shape))
+    return Work(weights * w.out_pixels, weights, w.out_pixels, w.out_pixels * w.taps * w.shape[0], prod(layer.out_shape))
 
 
 @work.register
 def _(layer: Gather) -> Work:
     pixels = layer.window.out_pixels
-    return Work(0, 0, 0, layer.index.size * pixels, prod(layer.out_shape), layer.index.size * pixels)
+    return Work(0, 0, pixels, layer.index.size * pixels, prod(layer.out_shape), layer.index.size * pixels)
 
 
 @work.register
 def _(layer: Requantise) -> Work:
-    return Work(scaled=prod(layer.shape))
+    return Work(input_reads=prod(layer.shape), scaled=prod(layer.shape))
 
 
 @work.register(Pool)
@@ -170,12 +176,12 @@ def _(layer: Pool | SumPool) -> Work:
 
 @work.register
 def _(layer: Add) -> Work:
-    return Work(additions=prod(layer.shape))
+    return Work(input_reads=2 * prod(layer.shape), additions=prod(layer.shape))
 
 
 @work.register
 def _(layer: Multiply) -> Work:
-    return Work(multiplications=prod(layer.shape))
+    return Work(input_reads=2 * prod(layer.shape), multiplications=prod(layer.shape))
 
 
 @work.register(Table)
@@ -186,7 +192,7 @@ def _(layer: Table | Concat) -> Work:
 
 def _in_format(net: Network, layer: Layer, f: Format) -> LayerEnergy:
     """A layer in one format; the first layer of a binary network adds and subtracts its pixels."""
-    done, pixels = work(layer), f.name == "binary" and PORT in net.inputs_of(layer) and net.x.planes > 1
+    done, pixels = work(layer), f.adds_pixels and PORT in net.inputs_of(layer) and net.x.planes > 1
     product, bits = ("int add 16", net.x.planes) if pixels else (f.add, f.bits)
     simple = "int add 16" if f.add == "bit product" else f.add
     operations = done.products * (TABLE[product].pj + (TABLE[f.multiply].pj if f.multiply else 0))
@@ -210,7 +216,6 @@ def _as_it_is(layer: Layer) -> LayerEnergy:
 
 
 def _with_memory(layer: Layer, done: Work, operations: float, weight_bits: int, bits_in: int, bits_out: int) -> LayerEnergy:
-    read, kept = TABLE["register file"].pj / ACCESS_BITS, TABLE["SRAM 8 KB"].pj / ACCESS_BITS
-    uses = done.weight_reads // done.weights if done.weights else 1
-    on_chip = weight_bits * uses * kept + done.input_reads * bits_in * read + prod(layer.out_shape) * bits_out * kept
+    read, kept = TABLE["register file"].pj / ACCESS_BITS, TABLE["SRAM"].pj / ACCESS_BITS
+    on_chip = weight_bits * done.uses * kept + done.input_reads * bits_in * read + prod(layer.out_shape) * bits_out * kept
     return LayerEnergy(layer.name, done.products, operations, on_chip, weight_bits * TABLE["DRAM"].pj / ACCESS_BITS)

@@ -53,6 +53,6 @@ def usable_scale(scale: Tensor, layer: str) -> Tensor:
     if len(bad := torch.nonzero(~torch.isfinite(scale) | (scale == 0))):
         o = int(bad[0])
         raise BnnhwError(
-            f"layer {layer!r}: every output needs a scale other than 0, output {o} has {float(scale[o]):g}; lower the weight decay or change the seed"
+            f"layer {layer!r}: every output needs a finite scale other than 0, output {o} has {float(scale[o]):g}; lower the weight decay or change the seed"
         )
     return scale.detach().float().contiguous()

@@ -14,9 +14,10 @@ PARTS = ("operations", "memory on chip", "weights from DRAM")
 
 def draw_energy(name: str, versions: Sequence[Version], file: Path) -> None:
     """Bars of each version's operations and memory accesses, on a logarithmic axis. Errors: BnnhwError."""
-    if file.suffix not in KINDS:
+    if file.suffix.lower() not in KINDS:
         raise BnnhwError(f"plot {str(file)!r}: no kind of picture; end its name in {', '.join(KINDS)}")
     try:
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError:
         raise BnnhwError("a plot needs matplotlib; pip install 'bnnhw[plot]'") from None
@@ -31,7 +32,9 @@ def draw_energy(name: str, versions: Sequence[Version], file: Path) -> None:
     axes.set_title(f"{name}: arithmetic energy in 45 nm, published tables")
     axes.legend()
     axes.grid(axis="y", alpha=0.3)
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix.lower())
     try:
-        figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+        with rc_context({"svg.hashsalt": "bnnhw"}):
+            figure.savefig(file, metadata=undated)
     except OSError as e:
         raise BnnhwError(f"plot {str(file)!r}: cannot be written ({e.strerror}); choose another path") from None

@@ -44,21 +44,25 @@ RECURRENT = {"bnn_window", "bnn_replay", "bnn_matvec", "bnn_gather"}
 
 MOST_BEATS = 1 << 25
 """Of a frame on all streams, up to which they are followed: half a gigabyte."""
+MOST_WORK = 1 << 28
+"""Evaluations of a beat, after which the search gives up: some seconds. Forks whose readers limit them in turn need many."""
+FIXED_WORK = 5000
+"""What one evaluation of a module takes beside its beats."""
 
 
 def latency(chain: Pipeline) -> int | None:
     """Cycles from the first input beat to the first output beat, out of reset, when neither side stalls.
 
-    None for frames of more than MOST_BEATS, which only large networks have that are folded far down.
+    None for what would take too much memory or time: frames of more than MOST_BEATS, more than MOST_WORK, a deadlock.
     """
     if sum(i.m.beats * max(1, i.branches) for i in chain.instances) > MOST_BEATS:
         return None
     times = beat_times(chain)
-    return int(times[chain.instances[-1].name, None].taken[0])
+    return None if times is None else int(times[chain.instances[-1].name, None].taken[0])
 
 
-def beat_times(chain: Pipeline) -> Streams:
-    """Cycles of the first frame's beats on all streams; the first input beat is taken in cycle 0."""
+def beat_times(chain: Pipeline) -> Streams | None:
+    """Cycles of the first frame's beats on all streams, the first input beat taken in cycle 0; None after MOST_WORK."""
     streams: Streams = {}
     for i in chain.instances:
         for branch in _branches(i):
@@ -68,11 +72,14 @@ def beat_times(chain: Pipeline) -> Streams:
     for i in chain.instances:
         for wire in i.reads:
             readers[wire.source].append(i.name)
-    due = set(readers)
+    due, work = set(readers), 0
     while due:
         for order in (chain.instances, chain.instances[::-1]):
             for i in order:
                 if i.name in due:
+                    work += FIXED_WORK + i.m.beats + sum(w.stream.beats for w in i.reads)
+                    if work > MOST_WORK:
+                        return None
                     due.discard(i.name)
                     due |= _update(i, streams, readers[i.name])
     return streams
@@ -95,8 +102,6 @@ def _update(i: Instance, streams: Streams, readers: list[str]) -> set[str]:
         x.taken = t
     for o, t in zip(outs, offered, strict=True):
         o.offered = t
-        if not readers:  # the output port
-            o.taken = t
     return due
 
 
@@ -123,6 +128,13 @@ def _source(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
 
 def _wires(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
     return [np.maximum(outs[0].taken, ins[0].offered)], [ins[0].offered]
+
+
+def _sink(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
+    """The output port, behind which every beat is taken at once."""
+    at = _ramp(ins[0].offered)
+    outs[0].taken = at
+    return [at], [at]
 
 
 def _fork(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
@@ -254,7 +266,7 @@ def _gather(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
 
 
 MODULES: dict[str, Callable[[Instance, list[Beats], list[Beats]], Found]] = {
-    "bnn_frame": _source, "bnn_last": _wires, "bnn_planes": _wires, "bnn_fork": _fork, "bnn_fifo": _fifo, "bnn_gearbox": _gearbox,
+    "bnn_frame": _source, "bnn_last": _sink, "bnn_planes": _wires, "bnn_fork": _fork, "bnn_fifo": _fifo, "bnn_gearbox": _gearbox,
     "bnn_replay": _replay, "bnn_turns": _turns, "bnn_window": _window, "bnn_matvec": _matvec, "bnn_gather": _gather,
     "bnn_accumulate": _accumulate, "bnn_pool": _pool, "bnn_concat": _concat, "bnn_threshold": _register, "bnn_affine": _register,
     "bnn_table": _register, "bnn_add": _register, "bnn_multiply": _register,

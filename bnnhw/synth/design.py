@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -96,11 +96,15 @@ def synthesise(
         jobs[key_of[i.name]] = partial(yosys.synthesise, own, i.module, family, parameters=parameters)
     found: dict[object, Cells] = {}
     with tempfile.TemporaryDirectory(prefix="bnnhw-") as work, ThreadPoolExecutor(os.cpu_count()) as pool:
-        running = {key: pool.submit(job, Path(work) / str(n)) for n, (key, job) in enumerate(jobs.items())}
-        for done, (key, future) in enumerate(running.items(), 1):
-            found[key] = future.result()
-            if progress:
-                progress(done, len(jobs))
+        running = {pool.submit(job, Path(work) / str(n)): key for n, (key, job) in enumerate(jobs.items())}
+        try:
+            for future in as_completed(running):
+                found[running[future]] = future.result()
+                if progress:
+                    progress(len(found), len(jobs))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     rows = tuple(Module(i.name, i.layer, i.module, found[key_of[i.name]]) for i in chain.instances if i.name in key_of)
     return Synthesis(target, yosys.version(), rows, found.get(names.module))
 

@@ -38,7 +38,6 @@ class Target:
     title: str
     command: str
     """Yosys command that maps, without the top."""
-    lut_inputs: int
     counted: tuple[tuple[str, str, float], ...]
     """Pattern of cell names, kind, and how many one cell is; a cell may count as several."""
     ignored: str
@@ -62,7 +61,8 @@ XILINX_LUTS = (
     ("LUT[1-6]|INV|SRL16E|SRLC16E|SRLC32E", "luts", 1),
     ("RAM(32|64)X1D|RAM128X1S", "luts", 2),
     ("RAM32M|RAM64M|RAM128X1D|RAM256X1S", "luts", 4),
-    ("RAM32M16|RAM64M8|RAM256X1D", "luts", 8),
+    ("RAM32X1S|RAM64X1S", "luts", 1),
+    ("RAM32M16|RAM64M8|RAM256X1D|RAM512X1S", "luts", 8),
     ("FD[RSCP]E", "flip_flops", 1),
     ("FD[RSCP]E_1", "flip_flops", 1),
     ("CARRY4", "carries", 1),
@@ -73,27 +73,27 @@ TARGETS = {
     t.name: t
     for t in (
         Target(
-            "xc7", "Xilinx 7 series", "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf", 6,
+            "xc7", "Xilinx 7 series", "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
             (*XILINX_LUTS, ("RAMB36E1", "block_rams", 1), ("RAMB18E1", "block_rams", 0.5), ("DSP48E1", "dsps", 1)), XILINX_FREE, "xilinx/cells_sim.v",
         ),
         Target(
-            "xcup", "Xilinx UltraScale+", "synth_xilinx -family xcup -flatten -noiopad -noclkbuf", 6,
+            "xcup", "Xilinx UltraScale+", "synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
             (*XILINX_LUTS, ("RAMB36E2", "block_rams", 1), ("RAMB18E2", "block_rams", 0.5), ("DSP48E2", "dsps", 1)), XILINX_FREE, "xilinx/cells_sim.v",
         ),
         Target(
-            "ecp5", "Lattice ECP5", "synth_ecp5", 4,
+            "ecp5", "Lattice ECP5", "synth_ecp5",
             (("LUT4", "luts", 1), ("CCU2C", "luts", 2), ("CCU2C", "carries", 1), ("TRELLIS_DPR16X4", "luts", 4), ("TRELLIS_FF", "flip_flops", 1),
              ("DP16KD|PDPW16KD", "block_rams", 1), ("MULT18X18D", "dsps", 1)),
             "PFUMX|L6MUX21", "ecp5/cells_sim.v",
         ),
         Target(
-            "ice40", "Lattice iCE40 UltraPlus", "synth_ice40 -device u -dsp", 4,
+            "ice40", "Lattice iCE40 UltraPlus", "synth_ice40 -device u -dsp",
             (("SB_LUT4", "luts", 1), ("SB_CARRY", "carries", 1), ("SB_DFF.*", "flip_flops", 1), ("SB_RAM40_4K.*", "block_rams", 1),
              ("SB_MAC16", "dsps", 1)),
             "", "ice40/cells_sim.v",
         ),
         Target(
-            "gowin", "Gowin LittleBee and Arora", "synth_gowin -noiopads", 4,
+            "gowin", "Gowin LittleBee and Arora", "synth_gowin -noiopads",
             (("LUT[1-4]|INV", "luts", 1), ("ALU", "luts", 1), ("ALU", "carries", 1), ("RAM16SDP4", "luts", 4), ("RAM16SDP2", "luts", 2),
              ("RAM16SDP1", "luts", 1), ("DFF.*", "flip_flops", 1), ("SDPB|SDPX9B|DPB|DPX9B|SP|SPX9|pROM|pROMX9", "block_rams", 1),
              ("MULT(9X9|18X18|36X36)|MULTADDALU.*|MULTALU.*", "dsps", 1)),

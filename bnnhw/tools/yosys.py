@@ -10,14 +10,17 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
+import tempfile
+import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
 from bnnhw.tools.targets import TARGETS, Cells, Target
 from bnnhw.tools.verilator import ToolError, cache_folder
+
+TIMEOUT = 4 * 3600
+"""Seconds of one synthesis."""
 
 
 @lru_cache
@@ -32,9 +35,12 @@ def find() -> str:
 
 @lru_cache
 def version() -> str:
-    """What Yosys says of itself: name and number."""
+    """What Yosys says of itself. Errors: ToolError."""
     done = subprocess.run([find(), "-V"], capture_output=True, text=True, check=False)
-    return " ".join(re.sub(r"^Preparing.*\n", "", done.stdout).split()[:2])
+    line = re.search(r"^Yosys .*", done.stdout, re.MULTILINE)
+    if done.returncode or line is None:
+        raise ToolError(f"yosys: {find()} does not run (exit code {done.returncode}); install it again", done.stdout + done.stderr)
+    return line[0]
 
 
 def target_of(name: str) -> Target:
@@ -44,23 +50,15 @@ def target_of(name: str) -> Target:
     return TARGETS[name]
 
 
-def run(script: str, cwd: Path, timeout: float = 3600) -> None:
+def run(script: str, cwd: Path) -> None:
     """Run a script in `cwd`, to which its paths are relative. Errors: ToolError with Yosys' last line."""
     try:
-        done = subprocess.run([find(), "-q", "-p", script], cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run([find(), "-q", "-p", script], cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
-        raise ToolError(f"yosys: not finished after {timeout:g} s; fold the design more", "") from None
+        raise ToolError(f"yosys: not finished after {TIMEOUT} s; fold the design more", "") from None
     if done.returncode:
         log = done.stdout + done.stderr
         raise ToolError(f"yosys failed with exit code {done.returncode}: {log.strip().splitlines()[-1][:300] if log.strip() else ''}", log)
-
-
-def kept_file(files: Mapping[str, str], top: str, target: Target, parameters: Mapping[str, str], suffix: str) -> Path:
-    """Where a result is kept: the same content, version and command are the same file."""
-    content = json.dumps([version(), target.command, top, sorted(parameters.items()), sorted(files.items())])
-    folder = cache_folder() / "synthesis"
-    folder.mkdir(exist_ok=True)
-    return folder / f"{hashlib.sha256(content.encode()).hexdigest()}{suffix}"
 
 
 def models(target: Target) -> Path:
@@ -85,43 +83,38 @@ def synthesise(files: Mapping[str, str], top: str, target: Target, folder: Path,
 
     `files`: {path: text} of all that it reads, Verilog and memories; they are written into `folder`. Errors: ToolError.
     """
-    given = parameters or {}
-    kept = kept_file(files, top, target, given, ".json")
-    if kept.is_file():
-        return Cells(**json.loads(kept.read_text()))
-    _write(files, folder)
-    run(f"{elaborate(files, top, given)}; {target.command} -top {top}; tee -q -o cells.txt stat", folder)
-    counts = read_stat((folder / "cells.txt").read_text())
+    script = f"{elaborate(files, top, parameters or {})}; {target.command} -top {top}; tee -q -o cells.txt stat"
+    counts = read_stat(_kept(files, script, "cells.txt", folder))
     try:
-        cells = target.cells(counts)
+        return target.cells(counts)
     except ValueError as e:
         raise ToolError(f"yosys: cell {e} of target {target.name} is not known; report it") from None
-    _keep(kept, json.dumps(asdict(cells)).encode())
-    return cells
 
 
 def netlist(files: Mapping[str, str], top: str, target: Target, folder: Path) -> str:
     """Verilog of the mapped and flattened `top`, at once where the same was done before. Errors: ToolError."""
-    kept = kept_file(files, top, target, {}, ".v.gz")
-    if kept.is_file():
-        return gzip.decompress(kept.read_bytes()).decode()
-    _write(files, folder)
-    run(f"{elaborate(files, top, {})}; {target.command} -top {top}; write_verilog -noattr netlist.v", folder)
-    text = (folder / "netlist.v").read_text()
-    _keep(kept, gzip.compress(text.encode()))
-    return text
+    return _kept(files, f"{elaborate(files, top, {})}; {target.command} -top {top}; write_verilog -noattr netlist.v", "netlist.v", folder)
 
 
-def _write(files: Mapping[str, str], folder: Path) -> None:
-    for path, text in files.items():
+def _kept(files: Mapping[str, str], script: str, result: str, folder: Path) -> str:
+    """Text of the file `result` that the script writes: from the cache, where the same content, script and version gave it before."""
+    content = json.dumps([version(), script, sorted(files.items())])
+    kept = cache_folder() / "synthesis" / f"{hashlib.sha256(content.encode()).hexdigest()}.gz"
+    try:
+        if text := gzip.decompress(kept.read_bytes()).decode():
+            return text
+    except (OSError, EOFError, ValueError, zlib.error):  # not there, or damaged
+        pass
+    for path, given in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-
-
-def _keep(file: Path, content: bytes) -> None:
-    partial = file.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
-    partial.write_bytes(content)
-    partial.replace(file)
+        (folder / path).write_text(given)
+    run(script, folder)
+    text = (folder / result).read_text()
+    kept.parent.mkdir(exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as partial:
+        partial.write(gzip.compress(text.encode()))
+    os.replace(partial.name, kept)
+    return text
 
 
 def read_stat(text: str) -> dict[str, int]:

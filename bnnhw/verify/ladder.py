@@ -19,9 +19,8 @@ from bnnhw.ir.heads import Sums
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
-from bnnhw.tools.targets import TARGETS
 from bnnhw.verify.frames import Frames
-from bnnhw.verify.netlist import cell_models, write_netlist
+from bnnhw.verify.netlist import TARGETS, cell_models, write_netlist
 from bnnhw.verify.rtl import STALLS, Simulation
 
 LEVELS = ("golden", "rtl", "netlist")
@@ -96,7 +95,7 @@ class Climb:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        for what, value, known in (("level", self.level, LEVELS), ("stalls", self.stalls, STALLS), ("target", self.target, tuple(TARGETS))):
+        for what, value, known in (("level", self.level, LEVELS), ("stalls", self.stalls, STALLS), ("target", self.target, TARGETS)):
             if value not in known:
                 raise BnnhwError(f"verify: {what} {value!r} is not known; give one of {', '.join(known)}")
         if self.seed < 0:

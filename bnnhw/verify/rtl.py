@@ -36,8 +36,8 @@ class RtlRun:
     """Per layer the levels or sums [frames, C, H, W] seen on its output stream; empty without taps."""
     frame_ends: tuple[int, ...]
     """Cycle of each frame's last output beat."""
-    latency: int
-    """Cycles from the first input beat to the first output beat."""
+    latency: int | None
+    """Cycles from the first input beat to the first output beat; None where none came."""
     err_frame: bool
     bad_protocol: bool
     """Whether some tlast or tkeep was wrong."""
@@ -151,5 +151,5 @@ class Simulation:
         whole = line["sent"] == done * chain.source.beats
         bad = bool(line["bad_tlast"] or line["bad_tkeep"])
         queues = {i.name: most for i, most in zip(queues_of(chain), line["queues"], strict=True)} if taps else {}
-        latency = line["first_output"] - line["first_input"]
+        latency = line["first_output"] - line["first_input"] if line["first_output"] else None
         return RtlRun(outputs, layers, tuple(line["ends"]), latency, bool(line["err_frame"]), bad, whole, queues)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_modules_add_up_to_about_the_whole_and_are_not_synthesised_twice(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_add_up_to_about_the_whole_and_are_not_synthesised_twice(
+    folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = []
     found = bnnhw.synth(folder, "ice40", progress=lambda *at: seen.append(at))
     chain = bnnhw.api.open_generated(folder).pipeline
@@ -42,12 +46,37 @@ def test_modules_add_up_to_about_the_whole_and_are_not_synthesised_twice(folder:
     assert seen[-1] == (len(seen), len(seen))
     monkeypatch.setattr(yosys, "run", lambda *_: pytest.fail("synthesised again"))
     assert bnnhw.synth(folder, "ice40") == found
-    changed = folder / "rtl" / "bnn_fifo.v"
-    text = changed.read_text()
-    changed.write_text(text.replace("count_q != FULL", "count_q < FULL"))
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    changed = copy / "rtl" / "bnn_fifo.v"
+    changed.write_text(changed.read_text().replace("count_q != FULL", "count_q < FULL"))
     with pytest.raises(pytest.fail.Exception, match="synthesised again"):
-        bnnhw.synth(folder, "ice40", modules=False)
-    changed.write_text(text)
+        bnnhw.synth(copy, "ice40", modules=False)
+
+
+def test_a_damaged_result_is_made_again(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(script: str, cwd: Path) -> None:
+        made.append(script)
+        (cwd / "cells.txt").write_text("     SB_LUT4                        10\n")
+
+    made: list[str] = []
+    monkeypatch.setattr(yosys, "run", run)
+    found = bnnhw.synth(folder, "ice40", modules=False)
+    assert found.whole == Cells(luts=10) and len(made) == 1
+    (kept,) = (cache / "synthesis").iterdir()
+    for n, damaged in enumerate((b"", b"{}", kept.read_bytes()[:20], gzip.compress(b"")), 2):
+        kept.write_bytes(damaged)
+        assert bnnhw.synth(folder, "ice40", modules=False) == found and len(made) == n
+    assert bnnhw.synth(folder, "ice40", modules=False) == found and len(made) == 5
+
+
+def test_the_first_failure_ends_the_others(folder: Path, cache: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "rtl" / "bnn_frame.v").write_text("module bnn_frame")
+    with pytest.raises(ToolError, match=r"^yosys failed with exit code 1: "):
+        bnnhw.synth(copy, "ice40")
+    assert len(list((cache / "synthesis").glob("*"))) < 8
 
 
 def test_both_ways_in_which_versions_of_yosys_print_counts_are_read() -> None:
@@ -77,11 +106,11 @@ def test_mistakes_are_said_in_one_line(folder: Path, arguments: list[str], messa
     assert str(result.exception) == message
 
 
-def test_a_folder_that_lacks_a_file_is_refused(folder: Path) -> None:
-    (folder / "rtl" / "bnn_last.v").rename(folder / "rtl" / "elsewhere")
+def test_a_folder_that_lacks_a_file_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy" / "rtl" / "bnn_last.v").unlink()
     with pytest.raises(bnnhw.BnnhwError, match=r"no rtl/bnn_last.v in it; generate it again$"):
-        bnnhw.synth(folder, "ice40")
-    (folder / "rtl" / "elsewhere").rename(folder / "rtl" / "bnn_last.v")
+        bnnhw.synth(tmp_path / "copy", "ice40")
 
 
 def test_no_yosys_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,7 +200,8 @@ def test_an_output_without_weights_is_named(method: str, w: nn.Parameter) -> Non
     dead[3] = 0
     assert torch.isfinite(weights({"method": method})(dead)).all()
     with pytest.raises(
-        BnnhwError, match=r"^layer 'conv1': every output needs a scale other than 0, output 3 has 0; lower the weight decay or change the seed$"
+        BnnhwError,
+        match=r"^layer 'conv1': every output needs a finite scale other than 0, output 3 has 0; lower the weight decay or change the seed$",
     ):
         weights({"method": method}).integers(dead)
 

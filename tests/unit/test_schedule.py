@@ -22,7 +22,9 @@ from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import lower
 from bnnhw.schedule import complete, fold_for_interval, fully_folded, latency, read_design, write_design
+from bnnhw.schedule.latency import beat_times
 from support.published import CNV_FOLDING, LFC_FOLDING, cnv, design_data, lfc
+from support.random_integer import random_network
 from support.random_nets import random_case, random_design
 
 
@@ -60,6 +62,15 @@ def test_frames_of_too_many_beats_are_not_followed() -> None:
     net = lower(frontend.load("bnn_cifar10")).network
     assert latency(pipeline(net, fully_folded(net, 100.0))) is None
     assert latency(pipeline(net, fold_for_interval(net, 851_190, 143.0))) == 2_597_380
+
+
+def test_the_output_takes_what_it_is_offered_whatever_was_believed_before() -> None:
+    net = random_network(5158)
+    chain = pipeline(net, random_design(net, 5158 * 7 + 2))
+    times = beat_times(chain)
+    assert times is not None
+    assert times["output_gearbox", None].taken[0] == 597
+    assert latency(chain) == times["output_last", None].taken[0]
 
 
 def test_wide_maps_have_no_table_of_borders_unless_they_need_one() -> None:

@@ -12,8 +12,8 @@ SAMPLE, CHUNK = 1 << 14, 1 << 16
 
 
 def stage(epoch: int, epochs: int, steps: int) -> int:
-    """How many of `steps` are due before `epoch`: spread evenly over the first half, training before the first; the second half retrains."""
-    half = (epochs + 1) // 2
+    """How many of `steps` are due before `epoch`: spread evenly over the first half, training before the first where there are two epochs; the rest retrains."""
+    half = max((epochs + 1) // 2, min(2, epochs))
     return steps if epoch + 1 >= half else min(steps, epoch * (steps + 1) // half)
 
 
