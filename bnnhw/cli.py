@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bnnhw import api
-from bnnhw.estimate.arithmetic import TABLE, Version, dram_watts
+from bnnhw.estimate.arithmetic import ACCESS_BITS, TABLE, Version, dram_watts
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.synth import Synthesis
 from bnnhw.tools.targets import TARGETS
@@ -108,7 +108,10 @@ def synth(
     with _bars() as bars:
         task = bars.add_task(f"synthesise for {target}", total=None)
         found = api.synth(folder, target, modules=modules, whole=whole, progress=lambda done, all_: bars.update(task, completed=done, total=all_))
-    print(json.dumps(found.as_dict())) if as_json else _print_synthesis(found)
+    if as_json:
+        print(json.dumps(found.as_dict()))
+    else:
+        _print_synthesis(found)
 
 
 @app.command()
@@ -117,7 +120,7 @@ def energy(
     weights: Weights = None,
     parameters: Annotated[float | None, typer.Option("--params", help="Without a network: parameters read from DRAM.")] = None,
     rate: Annotated[float | None, typer.Option(help="Frames, or readings of all parameters, a second.")] = None,
-    bits: Annotated[int, typer.Option(help="Bits of each of --params.")] = 32,
+    bits: Annotated[int | None, typer.Option(help="Bits of each of --params (32 if nothing is said).")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the table into an .svg, .png or .pdf file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -125,16 +128,17 @@ def energy(
     if (net is None) == (parameters is None):
         raise BnnhwError("energy: a network or --params is needed, not both; give one")
     if parameters is not None:
-        if rate is None:
-            raise BnnhwError("energy: --params says nothing of how often they are read; give --rate")
-        watts = dram_watts(parameters, rate, bits)
-        text = f"Reading {parameters:g} parameters of {bits} bits from DRAM {rate:g} times a second takes {watts:.4g} W."
-        print(json.dumps({"dram_watts": watts})) if as_json else out.print(text)
+        _print_dram(parameters, rate, ACCESS_BITS if bits is None else bits, {"--weights": weights, "--plot": plot}, as_json)
         return
+    if bits is not None:
+        raise BnnhwError(f"energy: --bits {bits} is of --params, a network has its own; leave it out")
     if rate is not None and not 0 < rate < float("inf"):
         raise BnnhwError(f"energy: {rate:g} frames a second cannot be; give a positive rate")
     found = api.energy(str(net), weights=weights, plot=plot)
-    print(json.dumps([v.as_dict() for v in found])) if as_json else _print_energy(found, rate)
+    if as_json:
+        print(json.dumps([v.as_dict() | _milliwatts(v, rate) for v in found]))
+    else:
+        _print_energy(found, rate)
 
 
 @app.command()
@@ -164,7 +168,10 @@ def train(
 ) -> None:
     """Train a network by the recipe in its YAML file (needs the train extra)."""
     metrics = api.train(net, out_folder, epochs=epochs, quiet=as_json)
-    print(json.dumps(metrics)) if as_json else out.print(f"Wrote {out_folder}: {metrics}")
+    if as_json:
+        print(json.dumps(metrics))
+    else:
+        out.print(f"Wrote {out_folder}: {metrics}")
 
 
 def _bars() -> Progress:
@@ -184,6 +191,24 @@ def _print_synthesis(found: Synthesis) -> None:
     out.print(table)
 
 
+def _print_dram(parameters: float, rate: float | None, bits: int, of_networks: dict[str, Path | None], as_json: bool) -> None:
+    for option, given in of_networks.items():
+        if given is not None:
+            raise BnnhwError(f"energy: {option} {given} is of a network, --params has none; leave it out")
+    if rate is None:
+        raise BnnhwError("energy: --params says nothing of how often they are read; give --rate")
+    watts = dram_watts(parameters, rate, bits)
+    if as_json:
+        print(json.dumps({"dram_watts": watts}))
+    else:
+        out.print(f"Reading {parameters:g} parameters of {bits} bits from DRAM {rate:g} times a second takes {watts:.4g} W.")
+
+
+def _milliwatts(v: Version, rate: float | None) -> dict[str, float]:
+    """At `rate` frames a second, with all weights on chip and in DRAM; nothing without a rate."""
+    return {} if rate is None else {"on_chip_mw": v.on_chip_pj * rate / 1e9, "off_chip_mw": v.off_chip_pj * rate / 1e9}
+
+
 def _print_energy(found: tuple[Version, ...], rate: float | None) -> None:
     table = Table(title="Arithmetic energy of a frame (45 nm)", box=box.SIMPLE_HEAD, pad_edge=False)
     columns = ["format", "weight bits", "on chip µJ", "weights in DRAM µJ", "of float32"] + (["on chip mW", "in DRAM mW"] if rate else [])
@@ -191,7 +216,7 @@ def _print_energy(found: tuple[Version, ...], rate: float | None) -> None:
         table.add_column(name, justify="left" if name == "format" else "right", no_wrap=True)
     for v in found:
         row = [v.name, f"{v.weight_bits:,}", f"{v.on_chip_pj / 1e6:.4g}", f"{v.off_chip_pj / 1e6:.4g}", f"1/{found[0].on_chip_pj / v.on_chip_pj:.0f}"]
-        table.add_row(*row, *([f"{pj * rate / 1e9:.4g}" for pj in (v.on_chip_pj, v.off_chip_pj)] if rate else []))
+        table.add_row(*row, *(f"{mw:.4g}" for mw in _milliwatts(v, rate).values()))
     out.print(table)
     for source in dict.fromkeys(e.source for e in TABLE.values()):
         assumed = next((e for e in TABLE.values() if e.source == source and e.assumed), None)
@@ -252,7 +277,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as e:
-        err.print(f"bnnhw: {str(e.filename)[:300]}: {e.strerror}; choose another path")
+        reason = " ".join((e.strerror or str(e) or type(e).__name__).split())[:200]
+        named = e.filename is not None
+        err.print(f"bnnhw: {str(e.filename)[:300]}: {reason}; choose another path" if named else f"bnnhw: {reason}; mend that and try again")
         sys.exit(2)
     except MemoryError:
         err.print("bnnhw: out of memory; use a smaller network or a machine with more")

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bnnhw
-from bnnhw import frontend
+from bnnhw import cli, frontend
 from bnnhw.frontend.tensors import read_tensors
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.packed import pack_signs
@@ -358,6 +358,28 @@ def test_exit_codes_and_nothing_half_written(tmp_path: Path) -> None:
         assert done.returncode == 2, arguments
         assert expected in done.stderr and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device", "out/net.v"), "bnnhw: out/net.v: No space left on device; choose another path\n"),
+        (OSError(28, "No space left on device"), "bnnhw: No space left on device; mend that and try again\n"),
+        (OSError("odd\nstate"), "bnnhw: odd state; mend that and try again\n"),
+        (OSError(), "bnnhw: OSError; mend that and try again\n"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_one_line(
+    error: OSError, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as e:
+        cli.main()
+    assert e.value.code == 2
+    assert capsys.readouterr().err == line
 
 
 def test_verify_options(tmp_path: Path) -> None:

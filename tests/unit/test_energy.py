@@ -98,12 +98,22 @@ def test_the_command_prints_the_table_and_draws_it(tmp_path: Path) -> None:
     assert (tmp_path / "e.svg").read_text() == text
 
 
+def test_a_rate_gives_the_powers_also_in_json() -> None:
+    plain, rated = (json.loads(CliRunner().invoke(app, ["energy", "digits_mlp", "--json", *rate]).output) for rate in ([], ["--rate", "2000"]))
+    for without, row in zip(plain, rated, strict=True):
+        powers = {"on_chip_mw": row["on_chip_pj"] * 2000 / 1e9, "off_chip_mw": row["off_chip_pj"] * 2000 / 1e9}
+        assert row == without | powers
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "energy: a network or --params is needed, not both; give one"),
         (["digits_mlp", "--params", "3"], "energy: a network or --params is needed, not both; give one"),
         (["--params", "3"], "energy: --params says nothing of how often they are read; give --rate"),
+        (["--params", "3", "--rate", "2", "--plot", "e.svg"], "energy: --plot e.svg is of a network, --params has none; leave it out"),
+        (["--params", "3", "--rate", "2", "--weights", "w.npz"], "energy: --weights w.npz is of a network, --params has none; leave it out"),
+        (["digits_mlp", "--bits", "8"], "energy: --bits 8 is of --params, a network has its own; leave it out"),
         (["--params", "0", "--rate", "2"], "energy: 0 parameters of 32 bits at 2 a second cannot be; give positive numbers, at most 1024 bits"),
         (["--params", "nan", "--rate", "2"], "energy: nan parameters of 32 bits at 2 a second cannot be; give positive numbers, at most 1024 bits"),
         (["digits_mlp", "--rate", "inf"], "energy: inf frames a second cannot be; give a positive rate"),
