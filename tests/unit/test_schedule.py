@@ -22,7 +22,7 @@ from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import lower
 from bnnhw.schedule import complete, fold_for_interval, fully_folded, latency, read_design, write_design
-from bnnhw.schedule.latency import beat_times
+from bnnhw.schedule.beats import beat_times
 from support.published import CNV_FOLDING, LFC_FOLDING, cnv, design_data, lfc
 from support.random_integer import random_network
 from support.random_nets import random_case, random_design

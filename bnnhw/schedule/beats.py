@@ -36,12 +36,8 @@ Streams = dict[tuple[str, int | None], Beats]
 """By instance and branch, where it is a fork."""
 Found = tuple[list[I64], list[I64]]
 """When each input is taken and each output offered."""
-
-
 RECURRENT = {"bnn_window", "bnn_replay", "bnn_matvec", "bnn_gather"}
 """Modules that are evaluated from their own cycles too."""
-
-
 MOST_BEATS = 1 << 25
 """Of a frame on all streams, up to which they are followed: half a gigabyte."""
 MOST_WORK = 1 << 28
@@ -90,7 +86,7 @@ def _branches(i: Instance) -> tuple[int | None, ...]:
 
 
 def _update(i: Instance, streams: Streams, readers: list[str]) -> set[str]:
-    """Evaluate one module anew; the modules to which that makes a difference."""
+    """Evaluate one module anew; the modules to which that makes a difference. What nobody reads is taken as it is offered."""
     ins, outs = [streams[w.source, w.branch] for w in i.reads], [streams[i.name, b] for b in _branches(i)]
     taken, offered = MODULES[i.module](i, ins, outs)
     due = {w.source for w, x, t in zip(i.reads, ins, taken, strict=True) if not np.array_equal(x.taken, t)}
@@ -102,6 +98,8 @@ def _update(i: Instance, streams: Streams, readers: list[str]) -> set[str]:
         x.taken = t
     for o, t in zip(outs, offered, strict=True):
         o.offered = t
+        if not readers:
+            o.taken = t
     return due
 
 
@@ -133,7 +131,6 @@ def _wires(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
 def _sink(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
     """The output port, behind which every beat is taken at once."""
     at = _ramp(ins[0].offered)
-    outs[0].taken = at
     return [at], [at]
 
 
