@@ -48,11 +48,9 @@ def _dut(net: Network, design: Design, n: int, tapped: bool) -> dict:
         }
         for layer, i in (chain.taps.items() if tapped else ())
     ]
-    queues = [
-        {"source": path.format(made[i.reads[0].source]), "branch": i.reads[0].branch or 0, "path": path.format(made[i.name])}
-        for i in (queues_of(chain) if tapped else ())
-    ]
-    watched = [w for i in (queues_of(chain) if tapped else ()) for w in (made[i.reads[0].source], made[i.name])]
+    fifos = queues_of(chain) if tapped else []
+    queues = [{"source": path.format(made[i.reads[0].source]), "branch": i.reads[0].branch or 0, "path": path.format(made[i.name])} for i in fifos]
+    watched = [w for i in fifos for w in (made[i.reads[0].source], made[i.name])]
     handshakes = [(names.module, w) for w in [*(t["wire"] for t in taps), *watched]]
     ports = {**_port("s", chain.source), **_port("m", chain.sink)}
     return {"unit": unit, "module": names.module, "taps": taps, "queues": queues, "handshakes": handshakes, **ports}

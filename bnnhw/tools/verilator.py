@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,8 +35,6 @@ DEFINES = [
     "-DVM_TRACE_VCD=0",
     "-DVM_TRACE_SAIF=0",
 ]
-NETLIST = ["-DNO_ICE40_DEFAULT_ASSIGNMENTS"]
-"""Without default values of ports, which Verilog-2005 does not have."""
 RUNTIME = ("verilated", "verilated_threads", "verilated_random")
 
 
@@ -127,15 +126,14 @@ def runtime(v: Verilator, flags: Sequence[str]) -> Path:
     archive = cache_folder() / f"verilated-{key}.a"
     if archive.exists():
         return archive
-    work = cache_folder() / f"verilated-{key}-{os.getpid()}"
-    work.mkdir(exist_ok=True)
     include = v.root / "include"
     names = [n for n in RUNTIME if (include / f"{n}.cpp").exists()]
-    _compile([include / f"{n}.cpp" for n in names], work, v, flags)
-    partial = work / "archive.a"
-    run(["ar", "rcs", str(partial), *(str(work / f"{n}.o") for n in names)], work)
-    os.replace(partial, archive)
-    shutil.rmtree(work)
+    with tempfile.TemporaryDirectory(prefix=f"verilated-{key}-", dir=cache_folder()) as folder:
+        work = Path(folder)
+        _compile([include / f"{n}.cpp" for n in names], work, v, flags)
+        partial = work / "archive.a"
+        run(["ar", "rcs", str(partial), *(str(work / f"{n}.o") for n in names)], work)
+        os.replace(partial, archive)
     return archive
 
 
@@ -153,12 +151,19 @@ def _compile(sources: Sequence[Path], into: Path, v: Verilator, flags: Sequence[
 
 
 def build(
-    sources: Sequence[Path], top: str, harness: Path, folder: Path, *, includes: Sequence[Path] = (), optimise: int = 1, netlist: bool = False
-) -> Path:  # fmt: skip
+    sources: Sequence[Path],
+    top: str,
+    harness: Path,
+    folder: Path,
+    *,
+    includes: Sequence[Path] = (),
+    optimise: int = 1,
+    cells: Sequence[str] | None = None,
+) -> Path:
     """Path of the simulator of `top` with the C++ main `harness`, built in `folder`.
 
-    `optimise`: 0 for many small designs and few frames, 3 for many frames. `netlist`: cells and their models, which no
-    linter likes.
+    `optimise`: 0 for many small designs and few frames, 3 for many frames. `cells`: arguments for models of cells, where there
+    are such among `sources`, which no linter likes.
     """
     v = find()
     flags = ("-O3", "-march=native") if optimise >= 3 else (f"-O{optimise}",)
@@ -166,7 +171,7 @@ def build(
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     arguments = ["--cc", "--Mdir", str(folder), "--top-module", top, "--x-initial", "unique", "-O3", "--output-split", "20000"]
-    arguments += [*NETLIST, "-Wno-fatal", "-Wno-lint", "-Wno-style"] if netlist else ["-Wall"]
+    arguments += ["-Wall"] if cells is None else [*cells, "-Wno-fatal", "-Wno-lint", "-Wno-style"]
     v.run([*arguments, *map(str, sources)], folder)
     local = folder / "harness.cpp"
     shutil.copy(harness, local)

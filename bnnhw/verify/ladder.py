@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.verify.frames import Frames
-from bnnhw.verify.netlist import TARGETS, cell_models, write_netlist
+from bnnhw.verify.netlist import TARGETS, Models, cell_models, write_netlist
 from bnnhw.verify.rtl import STALLS, Simulation
 
 LEVELS = ("golden", "rtl", "netlist")
@@ -81,6 +81,19 @@ class Rung:
     def passed(self) -> bool:
         """Whether all values were equal and the protocol was kept."""
         return self.difference is None and not self.problems
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """The Verilog of a rung."""
+
+    rung: str
+    source: Path
+    """Folder that has it in `rtl`."""
+    work: Path
+    """Folder to compile in."""
+    cells: Models | None = None
+    """Of a netlist's cells."""
 
 
 @dataclass(frozen=True)
@@ -162,12 +175,13 @@ def climb(net: Network, design: Design, folder: Path, expected: Expected | None,
     trace = golden.run(net, frames, trace=how.level != "golden", progress=how.counter("golden", len(frames)))
     with tempfile.TemporaryDirectory(prefix="bnnhw-") as work:
         if how.level != "golden":
-            rungs.append(_simulated_rung("rtl", net, design, folder, Path(work) / "rtl", (), chosen, trace, how))
+            rungs.append(_simulated_rung(Simulated("rtl", folder, Path(work) / "rtl"), net, design, chosen, trace, how))
         if how.level == "netlist":
             how.tell(f"synthesise for {how.target}", 0, 1)
             mapped = write_netlist(net, folder, Path(work) / "netlist", how.target)
             how.tell(f"synthesise for {how.target}", 1, 1)
-            rungs.append(_simulated_rung("netlist", net, design, mapped, Path(work) / "simulated", cell_models(how.target), chosen, trace, how))
+            verilog = Simulated("netlist", mapped, Path(work) / "simulated", cell_models(how.target))
+            rungs.append(_simulated_rung(verilog, net, design, chosen, trace, how))
     accuracy = None if chosen.labels is None else float(100 * (trace.labels == chosen.labels).mean())
     return Report(tuple(rungs), tuple(int(v) for v in trace.labels), accuracy, pipeline(net, design).interval, latency, net.classes)
 
@@ -187,16 +201,16 @@ def _framework_rung(net: Network, expected: Expected) -> Rung:
     return Rung("framework", len(expected.frames), f"saved outputs of {expected.source}", difference, problems=problems)
 
 
-def _simulated_rung(
-    name: str, net: Network, design: Design, source: Path, work: Path, cells: Sequence[Path], chosen: Frames, trace: golden.Trace, how: Climb
-) -> Rung:  # fmt: skip
-    """The Verilog in `source` against golden: every layer of RTL, the outputs of a netlist, whose cells' models are `cells`."""
-    frames, shown = chosen.x, name.upper() if name == "rtl" else name
+def _simulated_rung(verilog: Simulated, net: Network, design: Design, chosen: Frames, trace: golden.Trace, how: Climb) -> Rung:
+    """The Verilog against golden: every layer of RTL, the outputs of a netlist."""
+    frames, name, cells = chosen.x, verilog.rung, verilog.cells
+    shown = name.upper() if name == "rtl" else name
     how.tell(f"compile {shown}", 0, 1)
-    simulation = Simulation([(net, design)], work, files_from=source, optimise=3 if len(frames) > 8 and not cells else 1, cells=cells)
+    optimise = 3 if len(frames) > 8 and cells is None else 1
+    simulation = Simulation([(net, design)], verilog.work, files_from=verilog.source, optimise=optimise, cells=cells)
     how.tell(f"compile {shown}", 1, 1)
     (run,) = simulation.run(
-        [frames], stalls=how.stalls, seed=how.seed, taps=not cells, progress=lambda n: how.tell(f"simulate {shown}", n, len(frames))
+        [frames], stalls=how.stalls, seed=how.seed, taps=cells is None, progress=lambda n: how.tell(f"simulate {shown}", n, len(frames))
     )
     problems = []
     if run.bad_protocol:

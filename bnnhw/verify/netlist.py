@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from bnnhw.emit.resources import resource_folder
@@ -11,6 +12,15 @@ from bnnhw.tools import yosys
 
 TARGETS = ("ice40",)
 """Families whose netlists were seen to equal golden; for the others block RAMs and multipliers lack models."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """What simulates a family's cells."""
+
+    files: tuple[Path, ...]
+    arguments: tuple[str, ...]
+    """Of Verilator."""
 
 
 def write_netlist(net: Network, folder: Path, into: Path, target: str) -> Path:
@@ -25,7 +35,7 @@ def write_netlist(net: Network, folder: Path, into: Path, target: str) -> Path:
     return into
 
 
-def cell_models(target: str) -> list[Path]:
+def cell_models(target: str) -> Models:
     """Yosys' models of the family's cells, and ours of those that it has none of."""
-    own = resource_folder("sim") / "cells" / f"{target}.v"
-    return [yosys.models(yosys.target_of(target)), *([own] if own.is_file() else [])]
+    family, own = yosys.target_of(target), resource_folder("sim") / "cells" / f"{target}.v"
+    return Models((yosys.models(family), *([own] if own.is_file() else [])), family.simulated_with)

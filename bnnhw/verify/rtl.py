@@ -22,6 +22,7 @@ from bnnhw.ir.integer import Network
 from bnnhw.ir.layout import beat_bytes, layer_output, pack_frames, spare_bits
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.tools import verilator
+from bnnhw.verify.netlist import Models
 
 STALLS = ("none", "random", "source", "sink")
 
@@ -62,7 +63,7 @@ class Simulation:
         *,
         files_from: Path | None = None,
         optimise: int = 1,
-        cells: Sequence[Path] = (),
+        cells: Models | None = None,
     ) -> None:
         """Compile in `folder`: the Verilog of the designs, or what lies in a generated folder. Errors: ToolError.
 
@@ -70,7 +71,7 @@ class Simulation:
         what lies in the folder is a netlist of them; its layers cannot be tapped.
         """
         self.designs, self.folder = list(designs), folder.resolve()
-        files = emit_bench(self.designs, tapped=not cells)
+        files = emit_bench(self.designs, tapped=cells is None)
         if files_from is None:
             for net, design in self.designs:
                 files |= emit_verilog(net, design)
@@ -79,9 +80,9 @@ class Simulation:
             (self.folder / path).write_text(text)
         self.source = (files_from or folder).resolve()
         sim = self.folder / "sim"
-        sources = [*sorted((self.source / "rtl").glob("*.v")), *cells, sim / "taps.vlt", sim / "bench.v"]
-        harness, includes = resource_folder("sim") / "harness.cpp", [sim / "duts.inc"]
-        self.program = verilator.build(sources, "bench", harness, self.folder / "obj", includes=includes, optimise=optimise, netlist=bool(cells))
+        sources = [*sorted((self.source / "rtl").glob("*.v")), *(cells.files if cells else ()), sim / "taps.vlt", sim / "bench.v"]
+        harness, includes, arguments = resource_folder("sim") / "harness.cpp", [sim / "duts.inc"], cells.arguments if cells else None
+        self.program = verilator.build(sources, "bench", harness, self.folder / "obj", includes=includes, optimise=optimise, cells=arguments)
 
     def run(
         self,
