@@ -1,4 +1,4 @@
-"""The verbs of the command line, in Python: generate, verify, info, synth, energy, train."""
+"""The verbs of the command line, in Python: generate, verify, info, synth, energy, explore, train."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from bnnhw import frontend, schedule
 from bnnhw.emit import emit_verilog, naming
 from bnnhw.emit.verilog import file_names, read_verilog
 from bnnhw.estimate.arithmetic import Version, versions
+from bnnhw.explore import EVALUATIONS, FAMILIES, Exploration, Value, evaluate_all, grid, places
+from bnnhw.explore import Progress as PointProgress
 from bnnhw.ir.design import Design
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.expected import read_expected
@@ -30,6 +33,7 @@ from bnnhw.ir.store import network_bytes, read_network
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import Lowered, lower
 from bnnhw.report.energy import draw_energy
+from bnnhw.report.front import draw_front
 from bnnhw.report.layers import layer_rows
 from bnnhw.synth import Synthesis, synthesise
 from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
@@ -232,6 +236,47 @@ def energy(net: str | Path, *, weights: str | Path | None = None, plot: str | Pa
     if plot is not None:
         draw_energy(network.name, found, Path(plot))
     return found
+
+
+def explore(
+    net: str | Path,
+    out: str | Path,
+    *,
+    evaluate: str = "synth",
+    targets: Sequence[str] = ("xc7",),
+    weights: str | Path | None = None,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    progress: PointProgress | None = None,
+    **folding: Sequence[Value],
+) -> Exploration:
+    """Evaluate designs of a network in parallel and find the best: the fewest LUTs for the most frames a second.
+
+    `net` as for `info`; `folding`: keywords of `choose_design`, each with a list of values, of which every combination is a
+    point; `evaluate`: synth or simulate; `jobs`: processes here, or `cluster`: dask://host:port, ray://host:port.
+    `out` keeps results: what it has is not evaluated again (docs/explore.md). A point that fails is told of in the result.
+    Errors: BnnhwError for input that concerns all points, ToolError where a tool is missing.
+    """
+    known = [name for name, p in signature(choose_design).parameters.items() if p.kind is p.KEYWORD_ONLY and name != "design"]
+    for what, given, allowed in (
+        ("evaluation", [evaluate], list(EVALUATIONS)), ("target", targets, FAMILIES), ("folding", folding, known),
+    ):  # fmt: skip
+        for name in given:
+            if name not in allowed:
+                raise BnnhwError(f"explore: {what} {name!r} is not known; give one of {', '.join(allowed)}")
+    for what, values in {"target": targets, **folding}.items():
+        if not values:
+            raise BnnhwError(f"explore: no value of {what} is given; give one or more")
+    evaluation, folder = EVALUATIONS[evaluate], Path(out)
+    network = open_generated(net).network if Path(net).is_dir() else lower(frontend.load(net, weights)).network
+    points = grid(folding, targets if evaluation.for_target else [""])
+    made = evaluate_all(
+        network_bytes(network), points, folder, evaluation=evaluation, choose=choose_design, jobs=jobs, cluster=cluster, progress=progress
+    )
+    seen, plot = places(made.outcomes), folder / "pareto.svg"
+    if not seen or not draw_front(f"{network.name}: designs", seen, places(made.front), plot):
+        plot.unlink(missing_ok=True)
+    return made
 
 
 def info(net: str | Path, *, weights: str | Path | None = None, **folding: Any) -> dict[str, Any]:

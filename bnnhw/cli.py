@@ -16,6 +16,7 @@ from rich.table import Table
 
 from bnnhw import api
 from bnnhw.estimate.arithmetic import ACCESS_BITS, TABLE, Version, dram_watts
+from bnnhw.explore import Exploration
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.synth import Synthesis
 from bnnhw.tools.targets import TARGETS
@@ -23,6 +24,8 @@ from bnnhw.tools.verilator import ToolError
 from bnnhw.verify.ladder import Report
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+SHOWN_FAILURES = 10
+"""Failed points that explore prints."""
 TABLE_WIDTH = 120  # where the output is no terminal
 out = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else TABLE_WIDTH)
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
@@ -142,6 +145,36 @@ def energy(
 
 
 @app.command()
+def explore(
+    net: Net,
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder for the results; those that it has are not evaluated again.")],
+    weights: Weights = None,
+    fps: Annotated[str | None, typer.Option(help="Frames a second to reach, commas between (100 if nothing is said).")] = None,
+    clock: Annotated[str | None, typer.Option(help="Clocks in MHz, commas between (100 if nothing is said).")] = None,
+    target: Annotated[str, typer.Option(help="Families of FPGAs, commas between: xc7, xcup, ecp5, ice40, gowin.")] = "xc7",
+    evaluate: Annotated[str, typer.Option(help="How: synth or simulate.")] = "synth",
+    jobs: Annotated[int | None, typer.Option(help="Processes on this machine (one a core if nothing is said).")] = None,
+    cluster: Annotated[str | None, typer.Option(help="Cluster in place of this machine: dask://host:port or ray://host:port.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Evaluate many designs in parallel: tables of all, of the best, and a plot."""
+    asked = {"fps": fps, "clock_mhz": clock}
+    folding = {name: _numbers(name, text) for name, text in asked.items() if text is not None}
+    with _bars() as bars:
+        task = bars.add_task("evaluate", total=None)
+
+        def progress(done: int, failed: int, total: int) -> None:
+            bars.update(task, completed=done, total=total, description=f"evaluate, {failed} failed" if failed else "evaluate")
+
+        made = api.explore(
+            net, out_folder, evaluate=evaluate, targets=target.split(","), weights=weights, jobs=jobs, cluster=cluster, progress=progress, **folding
+        )  # fmt: skip
+    print(json.dumps(made.as_dict())) if as_json else _print_exploration(made, out_folder)
+    if made.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def info(
     net: Annotated[str, typer.Argument(help="Generated folder, YAML file, or the name of a network of the zoo.")],
     weights: Weights = None,
@@ -222,6 +255,34 @@ def _print_energy(found: tuple[Version, ...], rate: float | None) -> None:
         assumed = next((e for e in TABLE.values() if e.source == source and e.assumed), None)
         ours = f"; our assumption, {assumed.assumed[0]:.2g} to {assumed.assumed[1]:.2g} pJ" if assumed and assumed.assumed else ""
         out.print(f"  {source}{ours}")
+
+
+def _numbers(name: str, text: str) -> list[float]:
+    """Numbers with commas between."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise BnnhwError(f"explore: {name} {text!r} are no numbers; give them with commas between") from None
+
+
+def _print_exploration(made: Exploration, folder: Path) -> None:
+    if made.front:
+        table = Table(title="Fewest LUTs for most frames/s", box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in ("target", "asked for", "LUTs", "frames/s", "cycles"):
+            table.add_column(name, justify="left" if name in ("target", "asked for") else "right", no_wrap=True)
+        for r in made.front:
+            asked = ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in r.point.request)
+            table.add_row(r.point.target, asked, f"{r.values['luts']:,}", f"{r.values['frames_per_second']:,.1f}", f"{r.values['interval_cycles']:,}")
+        out.print(table)
+    for o in made.failed[:SHOWN_FAILURES]:
+        out.print(f"failed: {o.point}: {o.reason}")
+    if len(made.failed) > SHOWN_FAILURES:
+        out.print(f"and {len(made.failed) - SHOWN_FAILURES} more, listed in points.csv")
+    kept = len(made.outcomes) - made.evaluated
+    out.print(f"{len(made.outcomes)} points: {made.evaluated} evaluated, {kept} kept from before, {len(made.failed)} failed")
+    out.print(
+        f"Wrote {folder}: points.csv has all points, pareto.csv the best" + (", pareto.svg the plot." if (folder / "pareto.svg").exists() else ".")
+    )
 
 
 def _print_layers(report: dict[str, Any]) -> None:

@@ -25,12 +25,13 @@ MAY_IMPORT = {
     "emit": {"ir", "lutmap"},
     "verify": {"ir", "golden", "emit", "tools"},
     "synth": {"ir", "emit", "tools"},
+    "explore": {"ir", "emit", "schedule", "verify", "synth", "estimate", "tools"},
     "tools": set(),
     "report": {"ir", "golden", "emit", "verify", "schedule", "estimate"},
     "nn": {"ir", "data"},
     "data": {"ir"},
-    "api": {"ir", "frontend", "lower", "schedule", "emit", "verify", "report", "nn", "data", "synth", "estimate"},
-    "cli": {"ir", "api", "tools", "verify", "synth", "estimate"},
+    "api": {"ir", "frontend", "lower", "schedule", "emit", "verify", "report", "nn", "data", "synth", "estimate", "explore"},
+    "cli": {"ir", "api", "tools", "verify", "synth", "estimate", "explore"},
 }
 FILES = sorted((ROOT / "bnnhw").rglob("*.py"))
 
