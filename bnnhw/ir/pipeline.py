@@ -29,40 +29,51 @@ def pipeline(net: Network, design: d.Design) -> Pipeline:
     d.check(net, design)
     c, rows, columns = net.port.shape
     elements = c * rows * columns
-    build = _Layers(net, design)
-    end = build.edge("bnn_frame", "input_frame", Stream(elements, elements, design.input_lanes, 1, net.x.planes), ())
-    end = build.queue(PORT, "input_fifo", end, 2)
-    if net.x.planes > 1:
-        end = build.planes(PORT, "input", end)
-    build.publish(PORT, "input", end, len(net.readers[PORT]))
+    build, taps = Parts(net), dict[str, Instance]()
+    ends = {PORT: build.entrance(design.input_lanes)}
     for layer in net.layers:
-        end = build.layer(layer)
-        build.taps[layer.name] = build.instances[-1]
-        end = build.queue(layer.name, f"{layer.name}_fifo", end, design[layer.name].fifo_words)
-        build.publish(layer.name, layer.name, end, len(net.readers[layer.name]))
-    (last,) = build.ends[net.layers[-1].name]
-    last = build.adapt(PORT, "output", last, last.stream.elements, design.output_lanes)
-    build.edge("bnn_last", "output_last", last.stream, (last,))
-    return Pipeline(tuple(build.instances), build.taps)
+        inputs = tuple(ends[name].pop(0) for name in net.inputs_of(layer))
+        end = build.layer(layer, design[layer.name], inputs)
+        taps[layer.name] = build.instances[-1]
+        ends[layer.name] = build.published(layer, design[layer.name], end)
+    build.exit(ends[net.layers[-1].name][0], design.output_lanes)
+    return Pipeline(tuple(build.instances), taps)
 
 
-class _Layers(Wiring):
-    """Adds the instances of a network's layers."""
+class Parts(Wiring):
+    """Adds the instances of a network's layers, each as its folding says."""
 
-    def __init__(self, net: Network, design: d.Design) -> None:
+    def __init__(self, net: Network) -> None:
         super().__init__()
-        self.net, self.design = net, design
-        self.taps: dict[str, Instance] = {}
+        self.net = net
 
-    def layer(self, layer: Layer) -> Wire:
+    def entrance(self, lanes: int) -> list[Wire]:
+        """The input port of `lanes` elements a beat; a wire for each of its readers."""
+        c, rows, columns = self.net.port.shape
+        elements = c * rows * columns
+        end = self.edge("bnn_frame", "input_frame", Stream(elements, elements, lanes, 1, self.net.x.planes), ())
+        end = self.queue(PORT, "input_fifo", end, 2)
+        if self.net.x.planes > 1:
+            end = self.planes(PORT, "input", end)
+        return self.forked(PORT, "input", end, len(self.net.readers[PORT]))
+
+    def published(self, layer: Layer, f: d.Folding, end: Wire) -> list[Wire]:
+        """A layer's output behind its queue; a wire for each of its readers."""
+        end = self.queue(layer.name, f"{layer.name}_fifo", end, f.fifo_words)
+        return self.forked(layer.name, layer.name, end, len(self.net.readers[layer.name]))
+
+    def exit(self, end: Wire, lanes: int) -> None:
+        """The output port of `lanes` elements a beat."""
+        end = self.adapt(PORT, "output", end, end.stream.elements, lanes)
+        self.edge("bnn_last", "output_last", end.stream, (end,))
+
+    def layer(self, layer: Layer, f: d.Folding, ends: tuple[Wire, ...]) -> Wire:
         """The instances of one layer, behind what feeds it."""
-        f = self.design[layer.name]
-        ends = tuple(self.ends[name].pop(0) for name in self.net.inputs_of(layer))
         match layer:
             case MatVec():
-                return self.matvec(layer, f, ends[0])
+                return self.matvec(layer, f, self.fed(layer, f, ends[0]))
             case Gather():
-                return self.gather(layer, f, ends[0])
+                return self.gather(layer, f, self.fed(layer, f, ends[0]))
             case Pool():
                 return self.pool(layer, f, ends[0])
             case SumPool():
@@ -94,14 +105,23 @@ class _Layers(Wiring):
         m = Stream(c * w.out_pixels, c, f.lanes, 1, layer.out.bits)
         return self.accumulate(layer.name, end, m, f.lanes, 1, w.taps, [1] * w.taps)
 
-    def matvec(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
-        w, form, name = layer.window, popcount_form(layer), layer.name
+    def fed(self, layer: MatVec | Gather, f: d.Folding, end: Wire) -> Wire:
+        """What brings a product's inputs together: `f.simd` of a window a beat, or one for lookups."""
+        w, name = layer.window, layer.name
+        if isinstance(layer, Gather):
+            if d.windowed(layer):
+                end = self.window(layer, f, end, 0)
+            return self.adapt(name, f"{name}_simd", end, w.fan_in, 1)
         if isinstance(layer.x, Integers):
             end = self.planes(name, name, end)
         if d.windowed(layer):
             end = self.window(layer, f, end, _code_bits(layer.x, w.pad_level))
+        return self.adapt(name, f"{name}_simd", end, w.fan_in // d.segments(layer), f.simd)
+
+    def matvec(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
+        """The product of a layer and its head, behind what feeds it."""
+        w, form, name = layer.window, popcount_form(layer), layer.name
         segments = d.segments(layer)
-        end = self.adapt(name, f"{name}_simd", end, w.fan_in // segments, f.simd)
         rows, turns, beats = d.row_folds(layer, f), d.plane_folds(layer, f), d.segment_folds(layer, f)
         work, input_turns = d.compute_beats(layer, f), d.input_turns(layer, f)
         if rows * turns > 1:
@@ -143,10 +163,8 @@ class _Layers(Wiring):
         return self.head(layer, f.pe, w.groups * rows, end)
 
     def gather(self, layer: Gather, f: d.Folding, end: Wire) -> Wire:
+        """The lookups of a layer and its head, behind what feeds them."""
         w, name = layer.window, layer.name
-        if d.windowed(layer):
-            end = self.window(layer, f, end, 0)
-        end = self.adapt(name, f"{name}_simd", end, w.fan_in, 1)
         rows, terms, work = d.row_folds(layer, f), layer.index.shape[1], d.compute_beats(layer, f)
         low, high = layer.total_range
         bits = max(signed_bits(int(low.min()), int(high.max()) + 1), end.stream.elem_bits)

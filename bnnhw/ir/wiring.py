@@ -19,8 +19,6 @@ class Wiring:
 
     def __init__(self) -> None:
         self.instances: list[Instance] = []
-        self.ends: dict[str, list[Wire]] = {}
-        """Per layer, and for PORT, the streams that its readers have still to take."""
 
     def add(
         self, module: str, name: str, layer: str, parameters: dict[str, int | str], reads: tuple[Wire, ...], m: Stream, beats: int, **more: Any
@@ -43,14 +41,13 @@ class Wiring:
         s = end.stream
         return self.add("bnn_fifo", name, layer, {"DATA_W": s.width, "N_WORDS": words, "ADDR_W": index_bits(words)}, (end,), s, s.beats)
 
-    def publish(self, layer: str, name: str, end: Wire, readers: int) -> None:
-        """Offer a layer's output to its `readers`, through a fork where there are several."""
+    def forked(self, layer: str, name: str, end: Wire, readers: int) -> list[Wire]:
+        """A wire for each of `readers`, through a fork where there are several."""
         if readers < 2:
-            self.ends[layer] = [end]
-            return
+            return [end]
         s = end.stream
         fork = self.add("bnn_fork", f"{name}_fork", layer, {"DATA_W": s.width, "N_OUT": readers}, (end,), s, s.beats, branches=readers)
-        self.ends[layer] = [Wire(fork.source, s, branch) for branch in range(readers)]
+        return [Wire(fork.source, s, branch) for branch in range(readers)]
 
     def planes(self, layer: str, name: str, end: Wire) -> Wire:
         """Elements of several bits to planes: wires only."""
