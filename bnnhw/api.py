@@ -21,11 +21,13 @@ from bnnhw import frontend, schedule
 from bnnhw.emit import emit_verilog, naming
 from bnnhw.emit.verilog import file_names, read_verilog
 from bnnhw.estimate.arithmetic import Version, versions
+from bnnhw.estimate.power import Power, family_of
+from bnnhw.estimate.power import power as power_of
 from bnnhw.explore import EVALUATIONS, FAMILIES, Exploration, Value, evaluate_all, grid, places
 from bnnhw.explore import Progress as PointProgress
 from bnnhw.ir.design import Design
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.expected import read_expected
+from bnnhw.ir.expected import Expected, read_expected
 from bnnhw.ir.instances import Pipeline
 from bnnhw.ir.integer import Network
 from bnnhw.ir.pipeline import pipeline
@@ -38,6 +40,7 @@ from bnnhw.report.layers import layer_rows
 from bnnhw.synth import Synthesis, synthesise
 from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
 from bnnhw.verify.ladder import Climb, Progress, Report, climb
+from bnnhw.verify.toggles import MOST_CYCLES, count_toggles
 
 if TYPE_CHECKING:
     from bnnhw.nn.quantiser import Own
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 __version__ = version("bnnhw")
 DEFAULT_FPS = 100.0
 DEFAULT_CLOCK_MHZ = 100.0
+MOST_POWER_FRAMES = 100_000
+"""Frames whose toggles are counted together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,21 +197,58 @@ def verify(
     """
     how = Climb(level, stalls, seed, target, progress)
     generated = open_generated(folder)
-    net, file = generated.network, Path(folder) / "expected.npz"
-    expected = read_expected(file) if file.is_file() else None
-    if data is None:
-        chosen = seeded_frames(net.port, expected, frames, seed)
-    elif isinstance(data, np.ndarray):
-        check_count(frames, len(data), "given frames")
-        chosen = Frames(data[:frames], None, "given frames")
-    elif str(data) in datasets.NAMES:
-        test = datasets.load_split(str(data), "test")
-        check_count(frames, len(test.x), f"data set {data}")
-        chosen = Frames(test.x[:frames], test.y[:frames].astype(np.int64), f"test images of {data}")
-    else:
-        chosen = file_frames(Path(data), frames)
+    net, expected, chosen = generated.network, _expected(generated), _frames(generated, data, frames, seed)
     predicted = None if level == "golden" else schedule.latency(generated.pipeline)
     return climb(net, generated.design, generated.folder, expected, chosen, how, predicted)
+
+
+def _expected(generated: Generated) -> Expected | None:
+    """Frames saved with the network, where it has some."""
+    file = generated.folder / "expected.npz"
+    return read_expected(file) if file.is_file() else None
+
+
+def _frames(generated: Generated, data: str | Path | NDArray[np.integer] | None, frames: int, seed: int) -> Frames:
+    """The frames that a caller asks for, as `verify` says."""
+    if data is None:
+        return seeded_frames(generated.network.port, _expected(generated), frames, seed)
+    if isinstance(data, np.ndarray):
+        check_count(frames, len(data), "given frames")
+        return Frames(data[:frames], None, "given frames")
+    if str(data) in datasets.NAMES:
+        test = datasets.load_split(str(data), "test")
+        check_count(frames, len(test.x), f"data set {data}")
+        return Frames(test.x[:frames], test.y[:frames].astype(np.int64), f"test images of {data}")
+    return file_frames(Path(data), frames)
+
+
+def power(
+    folder: str | Path,
+    target: str,
+    *,
+    frames: int = 4,
+    data: str | Path | NDArray[np.integer] | None = None,
+    seed: int = 1,
+    most_cycles: int = MOST_CYCLES,
+    progress: Progress | None = None,
+) -> Power:
+    """Power of the Verilog in `folder` on a family of FPGAs: toggles counted in simulation, cells counted by synthesis; docs/power.md has the model.
+
+    Toggles are of `frames` frames (`data` and `seed` as for `verify`), or of `most_cycles` cycles if these are fewer.
+    Errors: BnnhwError; ToolError where Verilator or Yosys is missing or fails.
+    """
+    family_of(target)
+    if not 1 <= frames <= MOST_POWER_FRAMES or seed < 0 or most_cycles < 1:
+        raise BnnhwError(
+            f"power: {frames} frames, seed {seed}, {most_cycles} cycles cannot be; give 1 to {MOST_POWER_FRAMES} frames, a seed from 0, cycles from 1"
+        )
+    tell = progress or (lambda *_: None)
+    generated = open_generated(folder)
+    net, design, x = generated.network, generated.design, _frames(generated, data, frames, seed).x
+    found = count_toggles(net, design, x, source=generated.folder, most_cycles=most_cycles, progress=lambda done, of: tell("count toggles", done, of))
+    cells = synth(folder, target, whole=False, progress=lambda done, of: tell("synthesise", done, of))
+    each = {m.name: m.cells for m in cells.modules}
+    return power_of(target, found, each, interval_cycles=generated.pipeline.interval, clock_mhz=design.clock_mhz)
 
 
 def synth(

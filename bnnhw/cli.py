@@ -16,12 +16,14 @@ from rich.table import Table
 
 from bnnhw import api
 from bnnhw.estimate.arithmetic import ACCESS_BITS, TABLE, Version, dram_watts
+from bnnhw.estimate.power import FAMILIES, Power, Range
 from bnnhw.explore import Exploration
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.synth import Synthesis
 from bnnhw.tools.targets import TARGETS
 from bnnhw.tools.verilator import ToolError
 from bnnhw.verify.ladder import Report
+from bnnhw.verify.toggles import MOST_CYCLES
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 SHOWN_FAILURES = 10
@@ -115,6 +117,32 @@ def synth(
         print(json.dumps(found.as_dict()))
     else:
         _print_synthesis(found)
+
+
+@app.command()
+def power(
+    folder: Annotated[Path, typer.Argument(help="Folder that generate wrote.")],
+    target: Annotated[str, typer.Option(help="Family of FPGAs: xc7, xcup, ecp5, ice40 or gowin.")] = "xc7",
+    frames: Annotated[int, typer.Option(help="Frames whose toggles are counted.")] = 4,
+    data: Annotated[str | None, typer.Option(help="Frames: an .npz with 'frames', or digits, mnist, cifar10.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random frames.")] = 1,
+    cycles: Annotated[int, typer.Option(help="Cycles counted at most.")] = MOST_CYCLES,
+    as_json: Json = False,
+) -> None:
+    """Estimate power on an FPGA: toggles in simulation, cells by synthesis, energies with their ranges (docs/power.md)."""
+    with _bars() as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        found = api.power(folder, target, frames=frames, data=data, seed=seed, most_cycles=cycles, progress=progress)
+    if as_json:
+        print(json.dumps(found.as_dict()))
+    else:
+        _print_power(found)
 
 
 @app.command()
@@ -240,6 +268,30 @@ def _print_dram(parameters: float, rate: float | None, bits: int, of_networks: d
 def _milliwatts(v: Version, rate: float | None) -> dict[str, float]:
     """At `rate` frames a second, with all weights on chip and in DRAM; nothing without a rate."""
     return {} if rate is None else {"on_chip_mw": v.on_chip_pj * rate / 1e9, "off_chip_mw": v.off_chip_pj * rate / 1e9}
+
+
+def _print_power(found: Power) -> None:
+    table = Table(title=f"{TARGETS[found.target].title}: microjoules a frame", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("layer", "logic", "clock", "memory", "DSPs", "dynamic", "low", "high"):
+        table.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
+    rows = [(x.name, [f"{part.typical:.4g}" for part in (x.logic, x.clock, x.memory, x.dsp)], x.total) for x in found.layers]
+    rows += [("clock network", [""] * 4, found.network), (f"static, {FAMILIES[found.target].device}", [""] * 4, found.static_uj)]
+    for name, parts, total in [*rows, ("all", [""] * 4, found.frame_uj)]:
+        table.add_row(name, *parts, *(f"{x:.4g}" for x in (total.typical, total.low, total.high)))
+    out.print(table)
+    out.print(
+        f"{_ranged(found.watts, 1e3)} mW at {found.frames_per_second:,.1f} frames/s and {found.clock_mhz:g} MHz, "
+        f"static {_ranged(found.static_watts, 1e3)} mW; {_ranged(found.frames_per_joule)} frames/s/W"
+    )
+    whole = f"{found.counted_frames} whole frame{'' if found.counted_frames == 1 else 's'}"
+    out.print(
+        f"Toggles counted in {found.counted_cycles:,} cycles, {whole}; the range is that of the coefficients, many of them assumptions: docs/power.md"
+    )
+
+
+def _ranged(x: Range, by: float = 1) -> str:
+    """Typical, and from what to what."""
+    return f"{x.typical * by:.4g} ({x.low * by:.4g} to {x.high * by:.4g})"
 
 
 def _print_energy(found: tuple[Version, ...], rate: float | None) -> None:
