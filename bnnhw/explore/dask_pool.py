@@ -21,7 +21,9 @@ class Backend(DaskDistributedBackend):
     """
 
     def effective_n_jobs(self, n_jobs: int) -> int:
-        """Cores of the cluster, at least 2: with 1, joblib does not ask the backend."""
+        """Cores of the cluster, at least 2: with 1, joblib does not ask the backend. Errors: OSError where the client gave up."""
+        if self.client.status == "closed":
+            raise ConnectionError("the cluster has long been without workers")
         return max(2, super().effective_n_jobs(n_jobs))
 
     def submit(self, func: Any, callback: Callable[[Any], None] | None = None) -> Future:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
+from threading import Event, Thread
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +14,9 @@ from bnnhw.ir.errors import BnnhwError
 
 TIMEOUT_SECONDS = 10
 """For a scheduler to answer, and for its first worker."""
+ABSENCE_SECONDS = 600
+"""Without any worker, after which a cluster is given up; its nannies and its operator have as long."""
+WATCH_SECONDS = 5
 Options = Callable[[], dict[str, Any]]
 """What a `joblib.Parallel` is made with; called anew for each."""
 
@@ -73,7 +78,26 @@ def _dask(cluster: str, address: str) -> Iterator[Options]:
             client.wait_for_workers(1, timeout=TIMEOUT_SECONDS)
         except TimeoutError:
             raise BnnhwError(f"cluster {cluster!r}: has no worker after {TIMEOUT_SECONDS} s; start one with dask worker {address}") from None
-        yield lambda: {"backend": Backend(client=client)}
+        ended = Event()
+        Thread(target=watch, args=(client, ended), daemon=True).start()
+        try:
+            yield lambda: {"backend": Backend(client=client)}
+        finally:
+            ended.set()
+
+
+def watch(client: Any, ended: Event) -> None:
+    """Close a Dask client whose cluster is long without workers, so that the points fail in place of waiting for ever."""
+    seen = monotonic()
+    while not ended.wait(WATCH_SECONDS):
+        try:
+            if client.ncores():
+                seen = monotonic()
+        except Exception:  # the scheduler does not answer: the client itself sees to that
+            return
+        if monotonic() - seen > ABSENCE_SECONDS:
+            client.close()
+            return
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def _outcomes(tasks: Sequence[Task], options: Options) -> Generator[Outcome, Non
             breaks.update(given)
             if not given:  # it did not even start
                 for task in left.values():
-                    yield failed(task, f"nobody is there to evaluate it: {type(e).__name__}: {e}")
+                    yield failed(task, f"nobody is there to evaluate it: {str(e) or type(e).__name__}")
                 return
             if breaks[batch[0].key] > PARALLEL_TRIES:
                 yield failed(left.pop(batch[0].key), f"its worker died, also when it was tried alone ({type(e).__name__}); it may need more memory")

@@ -7,7 +7,9 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -18,7 +20,7 @@ from bnnhw.explore import Exploration, evaluate_all, grid
 from bnnhw.explore.points import Point
 from bnnhw.ir.store import network_bytes
 from bnnhw.lower import lower
-from support.explored import AT_ONCE, DEADLY, REFUSED, SLOWLY
+from support.explored import AT_ONCE, DEADLY, REFUSED, SLOWLY, STUCK
 
 CLOCKS = [100.0 + n for n in range(8)]
 
@@ -31,27 +33,28 @@ def network() -> bytes:
 
 @pytest.fixture
 def points(tmp_path: Path) -> tuple[Point, ...]:
-    """Two that fail, one of them with its worker, and eight that do not; each leaves a trace in a folder."""
+    """Two that fail, one of them with its worker, and nine that do not; each leaves a trace in a folder."""
     traces = tmp_path / "traces"
     traces.mkdir()
-    return grid({"clock_mhz": [*CLOCKS[:4], REFUSED, DEADLY, *CLOCKS[4:]]}, [str(traces)])
+    return grid({"clock_mhz": [*CLOCKS[:3], STUCK, CLOCKS[3], REFUSED, DEADLY, *CLOCKS[4:]]}, [str(traces)])
 
 
-def running(points: tuple[Point, ...]) -> int:
-    """Number of the process that started a point last."""
-    return int(max(Path(points[0].target).iterdir(), key=lambda p: p.stat().st_mtime_ns).suffix[1:])
+@contextmanager
+def killer(points: tuple[Point, ...]) -> Iterator[None]:
+    """Kills the worker that evaluates the stuck point."""
+    ended = Event()
 
+    def kill() -> None:
+        while not ended.wait(0.02):
+            for trace in Path(points[0].target).glob(f"{STUCK:g}.*"):
+                os.kill(int(trace.suffix[1:]), signal.SIGKILL)
+                return
 
-class Killer:
-    """A progress callback that kills a worker at its work when three points are done."""
-
-    def __init__(self, points: tuple[Point, ...]) -> None:
-        self.points, self.killed = points, 0
-
-    def __call__(self, done: int, _failed: int, _total: int) -> None:
-        if done == 3 and not self.killed:
-            self.killed = running(self.points)
-            os.kill(self.killed, signal.SIGKILL)
+    thread = Thread(target=kill)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
 
 
 def check(found: Exploration, points: tuple[Point, ...], network: bytes, folder: Path) -> None:
@@ -63,13 +66,12 @@ def check(found: Exploration, points: tuple[Point, ...], network: bytes, folder:
     assert refused.reason == "clock: 666 MHz cannot be reached; give less"
     assert "died, also when it was tried alone" in deadly.reason and deadly.reason.endswith("it may need more memory")
     started = Counter(p.stem for p in Path(points[0].target).iterdir())
-    assert set(started) == {f"{c:g}" for c in [*CLOCKS, REFUSED]} and max(started.values()) > 1
+    assert set(started) == {f"{c:g}" for c in [*CLOCKS, REFUSED, STUCK]} and started[f"{STUCK:g}"] > 1
 
 
 def test_a_pool_of_processes_survives_its_workers(points: tuple[Point, ...], network: bytes, tmp_path: Path) -> None:
-    killer = Killer(points)
-    found = evaluate_all(network, points, tmp_path / "out", evaluation=SLOWLY, choose=choose_design, jobs=2, progress=killer)
-    assert killer.killed
+    with killer(points):
+        found = evaluate_all(network, points, tmp_path / "out", evaluation=SLOWLY, choose=choose_design, jobs=2)
     check(found, points, network, tmp_path / "alone")
 
 
@@ -80,17 +82,16 @@ def cluster() -> Iterator[str]:
     import dask
 
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.deploy.lost-worker-timeout": "1h"}),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL) as local,
     ):
         yield local.scheduler_address
 
 
 def test_a_dask_cluster_survives_its_workers(cluster: str, points: tuple[Point, ...], network: bytes, tmp_path: Path) -> None:
-    killer = Killer(points)
     address = cluster.replace("tcp://", "dask://")
-    found = evaluate_all(network, points, tmp_path / "out", evaluation=SLOWLY, choose=choose_design, cluster=address, progress=killer)
-    assert killer.killed
+    with killer(points):
+        found = evaluate_all(network, points, tmp_path / "out", evaluation=SLOWLY, choose=choose_design, cluster=address)
     check(found, points, network, tmp_path / "alone")
     whole = [p for p in points if dict(p.request)["clock_mhz"] in CLOCKS]
     assert evaluate_all(network, whole, tmp_path / "out", evaluation=SLOWLY, choose=choose_design, cluster=address).evaluated == 0

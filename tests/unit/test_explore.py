@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -36,6 +37,7 @@ def dominated(r: Result, by: Result) -> bool:
     return r.point.target == by.point.target and b[0] <= a[0] and b[1] <= a[1] and a != b
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from(["xc7", "ice40"]))))
 def test_the_front_is_what_no_other_point_betters(drawn: list[tuple[int, int, str]]) -> None:
     results = [Result(str(n), Point((), t), {"luts": luts, "frames_per_second": fps}, "") for n, (luts, fps, t) in enumerate(drawn)]
@@ -176,6 +178,24 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, lacking: st
     monkeypatch.setattr(pools, "find_spec", lambda name: None if name == lacking else name)
     with pytest.raises(bnnhw.BnnhwError, match=message):
         pools.pool_of(cluster, None)
+
+
+def test_a_cluster_that_stays_without_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Client:
+        cores, closed = [{"a": 1}, {}, {"a": 1}, {}, {}], False
+
+        def ncores(self) -> dict[str, int]:
+            clock[0] += 400.0
+            return self.cores.pop(0)
+
+        def close(self) -> None:
+            self.closed = True
+
+    clock, client = [0.0], Client()
+    monkeypatch.setattr(pools, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(pools, "WATCH_SECONDS", 0)
+    pools.watch(client, threading.Event())
+    assert client.closed and not client.cores
 
 
 def test_mistakes_in_python_are_said_in_one_line(tmp_path: Path, evaluated: list[float]) -> None:
