@@ -19,10 +19,14 @@ from numpy.typing import NDArray
 from bnnhw import data as datasets
 from bnnhw import frontend, schedule
 from bnnhw.emit import emit_verilog, naming
+from bnnhw.emit.resources import resource_folder
 from bnnhw.emit.verilog import file_names, read_verilog
+from bnnhw.estimate import resources
 from bnnhw.estimate.arithmetic import Version, versions
 from bnnhw.estimate.power import Power, family_of
 from bnnhw.estimate.power import power as power_of
+from bnnhw.estimate.resources import Estimate
+from bnnhw.estimate.timing import Timing, timing
 from bnnhw.explore import EVALUATIONS, FAMILIES, Exploration, Value, evaluate_all, grid, places
 from bnnhw.explore import Progress as PointProgress
 from bnnhw.ir.design import Design
@@ -48,6 +52,9 @@ if TYPE_CHECKING:
 __version__ = version("bnnhw")
 DEFAULT_FPS = 100.0
 DEFAULT_CLOCK_MHZ = 100.0
+DEFAULT_TARGET = "xc7"
+DEFAULT_UTILISATION = 0.7
+"""Part of a board's FPGA that a design may take; the rest is left for routing and what else is on it."""
 MOST_POWER_FRAMES = 100_000
 """Frames whose toggles are counted together."""
 
@@ -64,12 +71,33 @@ class Generated:
 
 
 def choose_design(
-    net: Network, *, fps: float | None = None, clock_mhz: float | None = None, design: Path | None = None, fully_folded: bool = False
+    net: Network,
+    *,
+    fps: float | None = None,
+    clock_mhz: float | None = None,
+    design: Path | None = None,
+    fully_folded: bool = False,
+    target: str | None = None,
+    minimise: str = "luts",
+    board: str | None = None,
+    utilisation: float = DEFAULT_UTILISATION,
+    max_luts: float | None = None,
+    max_block_rams: float | None = None,
+    max_dsps: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Design:
-    """A design from a file, fully folded, or with the least hardware for `fps` frames a second (100 if nothing is said)."""
+    """A design from a file, fully folded, or found: the least hardware for `fps`, or the most frames for a budget.
+
+    `target`: family whose cells count (xc7); `minimise`: luts or block_rams. A budget is what `max_...` allow and `utilisation` of
+    what `board` has; with `fps` the design must be within it as well. 100 frames a second if neither is given. Errors: BnnhwError.
+    """
+    budget, family, clock = _budget(board, utilisation, target, {"luts": max_luts, "block_rams": max_block_rams, "dsps": max_dsps})
     if sum((fps is not None, design is not None, fully_folded)) > 1:
         raise BnnhwError("folding: --fps, --design and --fully-folded exclude each other; give one")
-    clock = DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz
+    if (design is not None or fully_folded) and budget.limited:
+        raise BnnhwError("folding: a budget has no use where the folding is given; remove it, or --design and --fully-folded")
+    if clock_mhz is not None or clock is None:
+        clock = DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz
     if not 0 < clock <= 10_000:
         raise BnnhwError(f"folding: a clock of {clock:g} MHz cannot be; give 0 to 10000")
     if design is not None:
@@ -78,12 +106,34 @@ def choose_design(
         return schedule.read_design(net, design)
     if fully_folded:
         return schedule.fully_folded(net, clock)
+    if minimise not in ("luts", "block_rams"):
+        raise BnnhwError(f"folding: {minimise!r} cannot be minimised; give luts or block_rams")
+    folder = schedule.Folder(net, family, clock, minimise, budget)
+    if fps is None and budget.limited:
+        return folder.fastest(progress)
     wanted = DEFAULT_FPS if fps is None else fps
     if not 1e-6 <= wanted < float("inf"):
         raise BnnhwError(f"folding: {wanted:g} frames a second cannot be; give a positive rate")
     if clock * 1e6 < wanted:
         raise BnnhwError(f"folding: {wanted:g} frames a second cannot be reached at {clock:g} MHz, one a cycle is most; lower --fps or raise --clock")
-    return schedule.fold_for_interval(net, int(clock * 1e6 / wanted), clock)
+    return folder.least(int(clock * 1e6 / wanted))
+
+
+def _budget(board: str | None, utilisation: float, target: str | None, given: dict[str, float | None]) -> tuple[schedule.Budget, str, float | None]:
+    """Budget, family and clock of a board, where there is one, and of what else is given."""
+    if not 0 < utilisation <= 1:
+        raise BnnhwError(f"folding: a utilisation of {utilisation:g} cannot be; give a fraction up to 1")
+    for kind, most in given.items():
+        if most is not None and not most >= 0:
+            raise BnnhwError(f"folding: a budget of {most:g} {kind} cannot be; give a number from 0")
+    limits = {kind: most for kind, most in given.items() if most is not None}
+    if board is None:
+        return schedule.Budget(**limits), target or DEFAULT_TARGET, None
+    found = schedule.board(resource_folder("boards"), board)
+    if target is not None and target != found.target:
+        raise BnnhwError(f"folding: board {board!r} has an FPGA of {found.target}, not {target}; remove --target")
+    has = {kind: getattr(found, kind) * utilisation for kind in ("luts", "flip_flops", "block_rams", "dsps")}
+    return schedule.Budget(**(has | limits)), found.target, found.clock_mhz
 
 
 def generate(
@@ -91,22 +141,20 @@ def generate(
     out: str | Path,
     *,
     weights: str | Path | None = None,
-    fps: float | None = None,
-    clock_mhz: float | None = None,
     design: str | Path | None = None,
-    fully_folded: bool = False,
+    **folding: Any,
 ) -> Generated:
     """Write the complete Verilog design of a trained network into the new folder `out`.
 
-    `net` is a YAML file, the name of a network of the zoo, or a trained network. Nothing is left
-    behind where it fails. Errors: BnnhwError.
+    `net` is a YAML file, the name of a network of the zoo, or a trained network; `folding`: as for `choose_design`.
+    Nothing is left behind where it fails. Errors: BnnhwError.
     """
     folder = Path(out).resolve()
     _check_free(folder)
     trained = net if isinstance(net, TrainedNetwork) else frontend.load(net, weights)
     expected = None if isinstance(net, TrainedNetwork) else frontend.expected_file(net)
     lowered = lower(trained)
-    chosen = choose_design(lowered.network, fps=fps, clock_mhz=clock_mhz, design=None if design is None else Path(design), fully_folded=fully_folded)
+    chosen = choose_design(lowered.network, design=None if design is None else Path(design), **folding)
     chain = pipeline(lowered.network, chosen)
     files: dict[str, str | bytes] = dict(emit_verilog(lowered.network, chosen))
     files["network.npz"] = network_bytes(lowered.network)
@@ -266,6 +314,23 @@ def synth(
     if missing:
         raise BnnhwError(f"{str(path)!r}: no {missing[0]} in it; generate it again")
     return synthesise(generated.network, generated.design, target, files=files, modules=modules, whole=whole, progress=progress)
+
+
+def estimate(
+    net: str | Path, target: str | None = None, *, weights: str | Path | None = None, board: str | None = None, **folding: Any
+) -> tuple[Estimate, Timing]:  # fmt: skip
+    """Cells of a design before synthesis, with the errors that were measured, and the clock that it would reach.
+
+    `net` as for `info`; `folding`: as for `choose_design`, a generated folder has its own. Errors: BnnhwError.
+    """
+    if Path(net).is_dir():
+        made = open_generated(net)
+        design, chain, family = made.design, made.pipeline, _budget(board, 1, target, {})[1]
+    else:
+        network = lower(frontend.load(net, weights)).network
+        design = choose_design(network, target=target, board=board, **folding)
+        chain, family = pipeline(network, design), _budget(board, 1, target, {})[1]
+    return resources.estimate(chain, family), timing(chain, family, design.clock_mhz)
 
 
 def energy(net: str | Path, *, weights: str | Path | None = None, plot: str | Path | None = None) -> tuple[Version, ...]:

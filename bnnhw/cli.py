@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from inspect import Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +20,13 @@ from rich.table import Table
 from bnnhw import api
 from bnnhw.estimate.arithmetic import ACCESS_BITS, TABLE, Version, dram_watts
 from bnnhw.estimate.power import FAMILIES, Power, Range
+from bnnhw.estimate.resources import Estimate
+from bnnhw.estimate.timing import Timing
 from bnnhw.explore import Exploration
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.report.vivado import read_utilisation
 from bnnhw.synth import Synthesis
-from bnnhw.tools.targets import TARGETS
+from bnnhw.tools.targets import TARGETS, Cells
 from bnnhw.tools.verilator import ToolError
 from bnnhw.verify.ladder import Report
 from bnnhw.verify.toggles import MOST_CYCLES
@@ -39,6 +45,49 @@ Clock = Annotated[float | None, typer.Option("--clock", help="Clock in MHz (100 
 DesignFile = Annotated[Path | None, typer.Option("--design", help="Design file with PE and SIMD of every layer.")]
 Folded = Annotated[bool, typer.Option("--fully-folded", help="One PE, one input a cycle.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+Where = Annotated[str, typer.Argument(help="Generated folder, YAML file, or the name of a network of the zoo.")]
+Family = Annotated[
+    str | None, typer.Option("--target", help="Family of FPGAs whose cells count: xc7 (if nothing is said), xcup, ecp5, ice40, gowin.")
+]
+Minimise = Annotated[str, typer.Option(help="What a design for --fps has least of: luts or block_rams.")]
+BoardName = Annotated[str | None, typer.Option("--board", help="Board (see boards/) or board file: the most frames that fit on it.")]
+Utilisation = Annotated[float, typer.Option(help="Part of the board's FPGA that the design may take.")]
+MaxLuts = Annotated[float | None, typer.Option(help="LUTs that the design may take: the most frames within them.")]
+MaxBlockRams = Annotated[float | None, typer.Option(help="Block RAMs that it may take.")]
+MaxDsps = Annotated[float | None, typer.Option(help="DSPs that it may take.")]
+
+
+def _folding(
+    fps: Fps = None,
+    clock: Clock = None,
+    design: DesignFile = None,
+    fully_folded: Folded = False,
+    target: Family = None,
+    minimise: Minimise = "luts",
+    board: BoardName = None,
+    utilisation: Utilisation = api.DEFAULT_UTILISATION,
+    max_luts: MaxLuts = None,
+    max_block_rams: MaxBlockRams = None,
+    max_dsps: MaxDsps = None,
+) -> dict[str, Any]:
+    return {
+        "fps": fps, "clock_mhz": clock, "design": design, "fully_folded": fully_folded, "target": target, "minimise": minimise, "board": board,
+        "utilisation": utilisation, "max_luts": max_luts, "max_block_rams": max_block_rams, "max_dsps": max_dsps,
+    }  # fmt: skip
+
+
+def folds(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a folding, which it gets as the dictionary `folding`."""
+    own = [p for p in signature(command, eval_str=True).parameters.values() if p.name != "folding"]
+    options = list(signature(_folding, eval_str=True).parameters.values())
+
+    def run(**given: Any) -> None:
+        command(**{p.name: given[p.name] for p in own}, folding=_folding(**{p.name: given[p.name] for p in options}))
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {p.name: p.annotation for p in (*own, *options)}
+    run.__signature__ = Signature([p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *options)])  # type: ignore[attr-defined]
+    return run
 
 
 @app.callback()
@@ -47,18 +96,18 @@ def _main() -> None:
 
 
 @app.command()
+@folds
 def generate(
     net: Net,
     out_folder: Annotated[Path, typer.Option("--out", help="New or empty folder for the design.")],
+    *,
     weights: Weights = None,
-    fps: Fps = None,
-    clock: Clock = None,
-    design: DesignFile = None,
-    fully_folded: Folded = False,
     as_json: Json = False,
+    folding: dict[str, Any],
 ) -> None:
     """Write the complete Verilog design of a trained network."""
-    made = api.generate(net, out_folder, weights=weights, fps=fps, clock_mhz=clock, design=design, fully_folded=fully_folded)
+    with _bars() as bars:
+        made = api.generate(net, out_folder, weights=weights, progress=_counting(bars, "fold"), **folding)
     report = json.loads((out_folder / "report.json").read_text())
     if as_json:
         print(json.dumps(report))
@@ -77,7 +126,7 @@ def verify(
     folder: Annotated[Path, typer.Argument(help="Folder that generate wrote.")],
     frames: Annotated[int, typer.Option(help="Frames to compare.")] = 1,
     level: Annotated[str, typer.Option(help="Highest rung: golden, rtl or netlist.")] = "rtl",
-    target: Annotated[str, typer.Option(help="Family whose netlist is simulated: ice40.")] = "ice40",
+    target: Annotated[str, typer.Option(help="Family whose netlist is simulated: xc7, xcup, ecp5, ice40 or gowin.")] = "ice40",
     stalls: Annotated[str, typer.Option(help="Stalls on the ports: none, random, source or sink.")] = "none",
     data: Annotated[str | None, typer.Option(help="Frames: an .npz with 'frames', or digits, mnist, cifar10.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of random frames and stalls.")] = 1,
@@ -146,6 +195,27 @@ def power(
 
 
 @app.command()
+@folds
+def estimate(
+    net: Where,
+    *,
+    weights: Weights = None,
+    against: Annotated[Path | None, typer.Option(help="Report of Vivado's report_utilization to compare with.")] = None,
+    as_json: Json = False,
+    folding: dict[str, Any],
+) -> None:
+    """Say what a design costs before synthesis: cells of every layer, and the clock that it may reach."""
+    real = None if against is None else read_utilisation(against)
+    with _bars() as bars:
+        found, timed = api.estimate(net, weights=weights, progress=_counting(bars, "fold"), **folding)
+    if as_json:
+        compared = {} if real is None else {"against": asdict(real)}
+        print(json.dumps({**found.as_dict(), "timing": timed.as_dict(), **compared}))
+    else:
+        _print_estimate(found, timed, real)
+
+
+@app.command()
 def energy(
     net: Annotated[str | None, typer.Argument(help="Generated folder, YAML file, or the name of a network of the zoo.")] = None,
     weights: Weights = None,
@@ -203,17 +273,11 @@ def explore(
 
 
 @app.command()
-def info(
-    net: Annotated[str, typer.Argument(help="Generated folder, YAML file, or the name of a network of the zoo.")],
-    weights: Weights = None,
-    fps: Fps = None,
-    clock: Clock = None,
-    design: DesignFile = None,
-    fully_folded: Folded = False,
-    as_json: Json = False,
-) -> None:
+@folds
+def info(net: Where, *, weights: Weights = None, as_json: Json = False, folding: dict[str, Any]) -> None:
     """Show layers, shapes, bits, folding and cycles."""
-    found = api.info(net, weights=weights, fps=fps, clock_mhz=clock, design=design, fully_folded=fully_folded)
+    with _bars() as bars:
+        found = api.info(net, weights=weights, progress=_counting(bars, "fold"), **folding)
     if as_json:
         print(json.dumps(found))
     else:
@@ -239,6 +303,37 @@ def _bars() -> Progress:
     """Progress bars on a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn())
     return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+
+def _counting(bars: Progress, name: str) -> Callable[[int, int], None]:
+    """A bar that appears with its first count."""
+    tasks: list[Any] = []
+
+    def progress(done: int, total: int) -> None:
+        if not tasks:
+            tasks.append(bars.add_task(name, total=total))
+        bars.update(tasks[0], completed=done)
+
+    return progress
+
+
+def _print_estimate(found: Estimate, timed: Timing, real: Cells | None) -> None:
+    table = Table(title=f"{TARGETS[found.target].title} as by {found.tool}", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("layer", "LUTs", "flip-flops", "block RAMs", "DSPs"):
+        table.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
+    rows = [*found.layers().items(), ("whole, flattened", found.whole)] + ([("report", real)] if real else [])
+    for name, cells in rows:
+        table.add_row(name, f"{cells.luts:,}", f"{cells.flip_flops:,}", f"{cells.block_rams:g}", f"{cells.dsps:,}")
+    if real:
+        pairs = [(getattr(found.whole, kind), getattr(real, kind)) for kind in ("luts", "flip_flops", "block_rams", "dsps")]
+        table.add_row("estimate is", *(f"{100 * (a - b) / b:+.0f}%" if b else "" for a, b in pairs))
+    out.print(table)
+    bars = [f"{title} within {100 * found.errors[kind][0]:.0f}%" for kind, title in (("luts", "LUTs"), ("flip_flops", "flip-flops"))]
+    worst = max(found.errors[kind][1] for kind in ("luts", "flip_flops"))
+    out.print(f"Of nine in ten designs that were synthesised to check: {', '.join(bars)}; of all: {100 * worst:.0f}% (docs/estimates.md)")
+    f, slack = timed.fmax_mhz, timed.slack_ns
+    out.print(f"Clock: {f.low:.0f} to {f.high:.0f} MHz ({timed.grade}, unplaced; typical {f.typical:.0f}), limited by {timed.limit.name}")
+    out.print(f"Slack at {timed.clock_mhz:g} MHz: {slack.low:+.1f} to {slack.high:+.1f} ns")
 
 
 def _print_synthesis(found: Synthesis) -> None:

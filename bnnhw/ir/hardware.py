@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import reduce
+from functools import lru_cache, reduce
 from math import gcd
 
 import numpy as np
@@ -73,6 +73,7 @@ class PopcountForm:
         return bool((self.scale == self.scale[:, :1]).all())
 
 
+@lru_cache(maxsize=64)
 def plane_terms(layer: MatVec) -> tuple[tuple[int, ...], int, I64]:
     """Coefficients [Q] over their divisor, and the constant [P, O, S] of each plane's sum over each segment of inputs.
 
@@ -93,6 +94,7 @@ def plane_terms(layer: MatVec) -> tuple[tuple[int, ...], int, I64]:
     return tuple(c // divisor for c in coeffs), divisor, constant
 
 
+@lru_cache(maxsize=64)
 def popcount_form(layer: MatVec) -> PopcountForm:
     """The popcount form of a layer."""
     scale = layer.weights.scale
@@ -123,6 +125,7 @@ def head_form(layer: Headed) -> PopcountForm:
     return PopcountForm((1,), one[None], one, 0 * one, low, high)
 
 
+@lru_cache(maxsize=64)
 def head_range(layer: Headed) -> tuple[I64, I64]:
     """[O] least and greatest total before the head."""
     match layer:
@@ -134,6 +137,7 @@ def head_range(layer: Headed) -> tuple[I64, I64]:
             return np.full(layer.shape[0], layer.x.low, np.int64), np.full(layer.shape[0], layer.x.high, np.int64)
 
 
+@lru_cache(maxsize=64)
 def affine_terms(layer: Headed, memory: Memory) -> tuple[I64, I64]:
     """Scale [n] and bias [B, n] of an affine of the layer: its HEAD, the SCALE of its planes, or what makes a PARTIAL sum.
 

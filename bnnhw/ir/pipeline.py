@@ -27,8 +27,6 @@ OVERFLOWS = {"saturate": 0, "zero": 1, "wrap": 2}
 def pipeline(net: Network, design: d.Design) -> Pipeline:
     """The pipeline of a design that `bnnhw.ir.design.check` accepts."""
     d.check(net, design)
-    c, rows, columns = net.port.shape
-    elements = c * rows * columns
     build, taps = Parts(net), dict[str, Instance]()
     ends = {PORT: build.entrance(design.input_lanes)}
     for layer in net.layers:
@@ -71,9 +69,9 @@ class Parts(Wiring):
         """The instances of one layer, behind what feeds it."""
         match layer:
             case MatVec():
-                return self.matvec(layer, f, self.fed(layer, f, ends[0]))
+                return self.matvec(layer, f, self.vectors(layer, f, self.windows(layer, f, ends[0])))
             case Gather():
-                return self.gather(layer, f, self.fed(layer, f, ends[0]))
+                return self.gather(layer, f, self.vectors(layer, f, self.windows(layer, f, ends[0])))
             case Pool():
                 return self.pool(layer, f, ends[0])
             case SumPool():
@@ -105,18 +103,18 @@ class Parts(Wiring):
         m = Stream(c * w.out_pixels, c, f.lanes, 1, layer.out.bits)
         return self.accumulate(layer.name, end, m, f.lanes, 1, w.taps, [1] * w.taps)
 
-    def fed(self, layer: MatVec | Gather, f: d.Folding, end: Wire) -> Wire:
-        """What brings a product's inputs together: `f.simd` of a window a beat, or one for lookups."""
-        w, name = layer.window, layer.name
-        if isinstance(layer, Gather):
-            if d.windowed(layer):
-                end = self.window(layer, f, end, 0)
-            return self.adapt(name, f"{name}_simd", end, w.fan_in, 1)
-        if isinstance(layer.x, Integers):
-            end = self.planes(name, name, end)
+    def windows(self, layer: MatVec | Gather, f: d.Folding, end: Wire) -> Wire:
+        """The windows of a product's inputs, `f.lanes` of them a beat."""
+        if isinstance(layer, MatVec) and isinstance(layer.x, Integers):
+            end = self.planes(layer.name, layer.name, end)
         if d.windowed(layer):
-            end = self.window(layer, f, end, _code_bits(layer.x, w.pad_level))
-        return self.adapt(name, f"{name}_simd", end, w.fan_in // d.segments(layer), f.simd)
+            end = self.window(layer, f, end, 0 if isinstance(layer, Gather) else _code_bits(layer.x, layer.window.pad_level))
+        return end
+
+    def vectors(self, layer: MatVec | Gather, f: d.Folding, end: Wire) -> Wire:
+        """A product's inputs, `f.simd` of a window a beat, or one for lookups."""
+        vector, simd = (layer.window.fan_in, 1) if isinstance(layer, Gather) else (layer.window.fan_in // d.segments(layer), f.simd)
+        return self.adapt(layer.name, f"{layer.name}_simd", end, vector, simd)
 
     def matvec(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
         """The product of a layer and its head, behind what feeds it."""

@@ -1,7 +1,9 @@
-"""Chooses PE, SIMD, buffers and ports for a wanted interval, completes designs that users give, and says when their beats move."""
+"""Chooses PE, SIMD, buffers and ports for a wanted rate or a budget, completes designs that users give, and says when their beats move."""
 
 from bnnhw.schedule.beats import latency
+from bnnhw.schedule.boards import board
 from bnnhw.schedule.designs import complete, read_design, write_design
 from bnnhw.schedule.folding import fold_for_interval, fully_folded
+from bnnhw.schedule.goals import Budget, Folder
 
-__all__ = ["complete", "fold_for_interval", "fully_folded", "latency", "read_design", "write_design"]
+__all__ = ["Budget", "Folder", "board", "complete", "fold_for_interval", "fully_folded", "latency", "read_design", "write_design"]

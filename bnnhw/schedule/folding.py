@@ -66,9 +66,9 @@ def _fold(layer: Layer, interval: int) -> d.Folding:
     w, parts, planes = layer.window, d.segments(layer), layer.weights.planes
     rows, k, visits = layer.weights.outputs // w.groups, w.fan_in // parts, w.groups * w.out_pixels * parts
     best: tuple[tuple[float, int], int, int, int] | None = None
-    for turns in _ceilings(planes):
+    for turns in ceilings(planes):
         together = ceil(planes / turns)
-        for beats in _ceilings(k):
+        for beats in ceilings(k):
             simd = ceil(k / beats)
             folds = interval // (visits * beats * ceil(planes / together))
             if folds < 1:
@@ -82,7 +82,7 @@ def _fold(layer: Layer, interval: int) -> d.Folding:
     return complete_folding(layer, d.Folding(layer.name, pe, simd, together), interval)
 
 
-def _ceilings(k: int) -> list[int]:
+def ceilings(k: int) -> list[int]:
     """The distinct values of ceil(k / n) for n = 1 .. k."""
     return sorted({ceil(k / n) for n in range(1, k + 1)})
 
@@ -99,10 +99,15 @@ def complete_folding(layer: Layer, f: d.Folding, interval: int) -> d.Folding:
     if not f.lanes:
         f = replace(f, lanes=_lanes(layer, f, interval))
     if isinstance(layer, Windowed) and not f.buffer_words:
-        c, _, columns = layer.window.shape
-        words = d.buffer_rows(layer) * columns * c // f.lanes
-        f = replace(f, buffer_words=1 << max(1, (words - 1).bit_length()))
+        f = replace(f, buffer_words=buffer_words(layer, f.lanes))
     return f
+
+
+def buffer_words(layer: Windowed, lanes: int) -> int:
+    """Words of `lanes` elements that the sliding window holds so that neither side waits."""
+    c, _, columns = layer.window.shape
+    words = d.buffer_rows(layer) * columns * c // lanes
+    return 1 << max(1, (words - 1).bit_length())
 
 
 def _lanes(layer: Layer, f: d.Folding, interval: int) -> int:

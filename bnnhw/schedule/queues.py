@@ -16,19 +16,34 @@ IN_FLIGHT = 4
 """Pixels that a layer may hold between its input and output: a vector buffer's two, and its neighbours'."""
 
 
-def join_queues(net: Network, layers: dict[str, d.Folding]) -> dict[str, tuple[int, ...]]:
-    """Per layer with two inputs, the words of the queue before each.
+class Waits:
+    """How long the branches of a network's joins wait for each other."""
 
-    A branch's queue holds all that the branch can give while the other branch still waits for what its next pixel
-    needs of the network's input, and what the other's layers hold on the way, so that no stream stops its source.
-    """
-    need, depth = _needs(net)
-    found = {}
-    for layer in net.layers:
-        names = net.inputs_of(layer)
-        if len(names) > 1:
-            found[layer.name] = tuple(_waiting(layer, need[a], need[b], depth[b], _words(net, layers, a)) for a, b in (names, tuple(reversed(names))))
-    return found
+    def __init__(self, net: Network) -> None:
+        self.net = net
+        self.need, self.depth = _needs(net)
+
+    def words(self, layer: Layer, words_per_pixel: tuple[int, ...]) -> tuple[int, ...]:
+        """Words of the queue before each input of a layer that has two, given the words of a pixel in each.
+
+        A branch's queue holds all that the branch can give while the other branch still waits for what its next pixel
+        needs of the network's input, and what the other's layers hold on the way, so that no stream stops its source.
+        """
+        a, b = self.net.inputs_of(layer)
+        need, depth = self.need, self.depth
+        return (
+            _waiting(layer, need[a], need[b], depth[b], words_per_pixel[0]),
+            _waiting(layer, need[b], need[a], depth[a], words_per_pixel[1]),
+        )
+
+
+def join_queues(net: Network, layers: dict[str, d.Folding]) -> dict[str, tuple[int, ...]]:
+    """Per layer with two inputs, the words of the queue before each."""
+    joins = [layer for layer in net.layers if len(net.inputs_of(layer)) > 1]
+    if not joins:
+        return {}
+    waits = Waits(net)
+    return {layer.name: waits.words(layer, tuple(_words(net, layers, name) for name in net.inputs_of(layer))) for layer in joins}
 
 
 def _waiting(layer: Layer, mine: I64, other: I64, other_depth: int, words_per_pixel: int) -> int:
@@ -43,9 +58,11 @@ def _waiting(layer: Layer, mine: I64, other: I64, other_depth: int, words_per_pi
 
 def _words(net: Network, layers: dict[str, d.Folding], name: str) -> int:
     """Words of a pixel, at most, in the stream that a layer sends."""
-    if name == PORT:
-        return net.port.shape[0]
-    layer, f = net[name], layers[name]
+    return net.port.shape[0] if name == PORT else words_of_pixel(net[name], layers[name])
+
+
+def words_of_pixel(layer: Layer, f: d.Folding) -> int:
+    """Words of a pixel, at most, in the stream that a layer of this folding sends."""
     lanes = f.lanes if d.elementwise(layer) or (d.windowed(layer) and not hasattr(layer, "head")) else f.pe
     return layer.out_shape[0] if layer.out_shape[0] % lanes else ceil(layer.out_shape[0] / lanes)
 

@@ -13,28 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from bnnhw.emit.verilog import emit_verilog, naming, parameter_texts
+from bnnhw.estimate.parts import Part, by_layer, total
 from bnnhw.ir.design import Design
 from bnnhw.ir.instances import Instance
-from bnnhw.ir.integer import PORT, Network
+from bnnhw.ir.integer import Network
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.tools import yosys
 from bnnhw.tools.targets import Cells
 
 MEMORY = "mem/contents.mem"
 """Path of a module's memory file: the same contents are the same synthesis, whatever the layer's name."""
-PORTS = "ports"
-"""What tables call the modules at the ends, which belong to no layer."""
-
-
-@dataclass(frozen=True)
-class Module:
-    """One instance, synthesised alone."""
-
-    name: str
-    layer: str
-    """PORT for what stands at the ends."""
-    module: str
-    cells: Cells
 
 
 @dataclass(frozen=True)
@@ -43,22 +31,18 @@ class Synthesis:
 
     target: str
     tool: str
-    modules: tuple[Module, ...]
+    modules: tuple[Part, ...]
     """In the order of the pipeline; empty where only the whole was asked for."""
     whole: Cells | None
     """Of the flattened top: what crosses the modules' borders is optimised in it. None where only modules were asked for."""
 
     def layers(self) -> dict[str, Cells]:
         """Totals by layer, in order, and of PORTS."""
-        found: dict[str, Cells] = {}
-        for m in self.modules:
-            name = PORTS if m.layer == PORT else m.layer
-            found[name] = found.get(name, Cells()) + m.cells
-        return found
+        return by_layer(self.modules)
 
     def total(self) -> Cells:
         """Sum of the modules."""
-        return sum((m.cells for m in self.modules), Cells())
+        return total(self.modules)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for a script."""
@@ -91,7 +75,7 @@ def synthesise(
     if whole:
         jobs[names.module] = partial(yosys.synthesise, given, names.module, family)
     for i in chain.instances if modules else ():
-        own, parameters = _sources(given, i, names.memory(i) if i.memory else None)
+        own, parameters = sources(given, i, names.memory(i) if i.memory else None)
         key_of[i.name] = (i.module, tuple(parameters.items()), own.get(MEMORY))
         jobs[key_of[i.name]] = partial(yosys.synthesise, own, i.module, family, parameters=parameters)
     found: dict[object, Cells] = {}
@@ -105,11 +89,11 @@ def synthesise(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    rows = tuple(Module(i.name, i.layer, i.module, found[key_of[i.name]]) for i in chain.instances if i.name in key_of)
+    rows = tuple(Part(i.name, i.layer, i.module, found[key_of[i.name]]) for i in chain.instances if i.name in key_of)
     return Synthesis(target, yosys.version(), rows, found.get(names.module))
 
 
-def _sources(files: Mapping[str, str], i: Instance, memory: str | None) -> tuple[dict[str, str], dict[str, str]]:
+def sources(files: Mapping[str, str], i: Instance, memory: str | None) -> tuple[dict[str, str], dict[str, str]]:
     """Files that a module alone needs, and its parameters as Verilog text."""
     own, new, parameters = dict[str, str](), {i.module}, dict(parameter_texts(i))
     while new:

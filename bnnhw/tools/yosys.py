@@ -127,6 +127,12 @@ def netlist(files: Mapping[str, str], top: str, target: Target, folder: Path) ->
     return _kept(files, f"{elaborate(files, top, {})}; {target.command} -top {top}; write_verilog -noattr netlist.v", "netlist.v", folder)
 
 
+def mapped(files: Mapping[str, str], top: str, target: Target, folder: Path, parameters: Mapping[str, str]) -> str:
+    """The mapped and flattened `top` with these parameters as Yosys' JSON, at once where the same was done before. Errors: ToolError."""
+    script = f"{elaborate(files, top, parameters)}; {target.command} -top {top}; select {top}; write_json -selected netlist.json"
+    return _kept(files, script, "netlist.json", folder)
+
+
 def _kept(files: Mapping[str, str], script: str, result: str, folder: Path) -> str:
     """Text of the file `result` that the script writes: from the cache, where the same content, script and version gave it before."""
     content = json.dumps([version(), script, sorted(files.items())])

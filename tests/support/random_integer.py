@@ -25,7 +25,7 @@ CODES = (
 )  # fmt: skip
 
 
-class _Maker:
+class Maker:
     """A network in the making: layers so far, and streams by the layer that gives them."""
 
     def __init__(self, seed: int, name: str) -> None:
@@ -207,7 +207,7 @@ def random_network(seed: int, name: str = "net") -> Network:
     """The integer network of a seed; the same seed gives the same network."""
     for attempt in range(50):
         try:
-            return _Maker(seed + 1_000_003 * attempt, name).network()
+            return Maker(seed + 1_000_003 * attempt, name).network()
         except (BnnhwError, ValueError):  # numbers that do not fit, or a window that does not: draw again
             continue
     raise AssertionError(f"seed {seed} gives no network")

@@ -24,14 +24,14 @@ MAY_IMPORT = {
     "estimate": {"ir", "lutmap", "tools"},
     "emit": {"ir", "lutmap"},
     "verify": {"ir", "golden", "emit", "tools"},
-    "synth": {"ir", "emit", "tools"},
+    "synth": {"ir", "emit", "tools", "estimate"},
     "explore": {"ir", "emit", "schedule", "verify", "synth", "estimate", "tools"},
     "tools": set(),
-    "report": {"ir", "golden", "emit", "verify", "schedule", "estimate"},
+    "report": {"ir", "golden", "emit", "verify", "schedule", "estimate", "tools"},
     "nn": {"ir", "data"},
     "data": {"ir"},
     "api": {"ir", "frontend", "lower", "schedule", "emit", "verify", "report", "nn", "data", "synth", "estimate", "explore"},
-    "cli": {"ir", "api", "tools", "verify", "synth", "estimate", "explore"},
+    "cli": {"ir", "api", "tools", "verify", "synth", "estimate", "explore", "report"},
 }
 FILES = sorted((ROOT / "bnnhw").rglob("*.py"))
 

@@ -1,0 +1,72 @@
+"""Whole designs, synthesised flat: `python benchmarks/designs.py` rewrites what the resource model is judged by.
+
+None of their networks is in the sweep. Those of CALIBRATION tell what flattening saves over the sum of the modules;
+the others are only compared. Every synthesis is kept, so a run that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
+from pathlib import Path
+
+from rich.progress import track
+from sweep import DATA, write
+
+from bnnhw import frontend, schedule
+from bnnhw.emit.verilog import emit_verilog, naming
+from bnnhw.ir.design import Design
+from bnnhw.ir.integer import Network
+from bnnhw.ir.pipeline import pipeline
+from bnnhw.lower import lower
+from bnnhw.tools import yosys
+from bnnhw.tools.targets import KINDS, TARGETS
+from support.practical import practical_network
+
+ZOO = (("digits_mlp", 1_000), ("digits_mlp", 20_000), ("digits_mlp", 300_000), ("digits_cnn", 300), ("digits_cnn", 3_000))
+"""Network of the zoo and frames a second at 100 MHz."""
+COMPARED = {
+    10_000: 10, 10_001: 30, 10_002: 30, 10_003: 100, 10_004: 300, 10_005: 30, 10_006: 1, 10_007: 10, 10_008: 300, 10_010: 300, 10_011: 30,
+    10_012: 100, 10_013: 30,
+}  # fmt: skip
+"""Seeds of random networks, and how much faster than fully folded they are."""
+CALIBRATION = {20_000: 30, 20_001: 10, 20_002: 100, 20_003: 30, 20_004: 30, 20_005: 30, 20_006: 100}
+
+
+def random_design(seed: int, speed: int) -> tuple[str, Network, Design]:
+    """The random network of a seed, `speed` times as fast as fully folded."""
+    net = practical_network(seed, f"net{seed}")
+    slowest = pipeline(net, schedule.fully_folded(net, 100.0)).interval
+    return f"net{seed}_{speed}", net, schedule.fold_for_interval(net, max(1, slowest // speed), 100.0)
+
+
+def designs() -> Iterator[tuple[str, str, Network, Design]]:
+    """Role, name, network and design."""
+    for name, rate in ZOO:
+        net = lower(frontend.load(name)).network
+        yield "compared", f"{name}_{rate}", net, schedule.fold_for_interval(net, int(1e8 / rate), 100.0)
+    yield from (("compared", *random_design(*chosen)) for chosen in COMPARED.items())
+    yield from (("calibration", *random_design(*chosen)) for chosen in CALIBRATION.items())
+
+
+def measured(net: Network, design: Design, target: str, folder: Path) -> tuple[float, ...]:
+    """Cells of the flat design."""
+    return astuple(yosys.synthesise(emit_verilog(net, design), naming(net).module, TARGETS[target], folder))
+
+
+def main(names: list[str]) -> None:
+    """Synthesise for the named targets, all by default."""
+    chosen = list(designs())
+    for target in names or TARGETS:
+        with tempfile.TemporaryDirectory() as work, ThreadPoolExecutor(os.cpu_count()) as pool:
+            jobs = [(role, name, pool.submit(measured, net, design, target, Path(work) / name)) for role, name, net, design in chosen]
+            rows = [(role, name, *(f"{x:g}" for x in job.result())) for role, name, job in track(jobs, target)]
+        write(DATA / f"{target}_designs.csv", ("role", "design", *KINDS), rows)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

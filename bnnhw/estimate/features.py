@@ -1,0 +1,344 @@
+"""What the size of each library module depends on: counts of gates, registers and memories from its parameters alone.
+
+A resource model is a weight for each of these names, per module and family of FPGAs; `benchmarks/fit.py` finds them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bnnhw.estimate.memories import Kind, Memory, Style, memory
+
+Parameters = Mapping[str, int | str]
+Terms = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Features:
+    """Terms of the sums of LUTs and flip-flops; block memories, LUTs of memories and DSPs as they are."""
+
+    luts: Terms = field(default_factory=dict)
+    flip_flops: Terms = field(default_factory=dict)
+    memories: tuple[Memory, ...] = ()
+    dsps: int = 0
+
+    @property
+    def variant(self) -> str:
+        """Instances with DSPs have weights of their own."""
+        return "dsp" if self.dsps else "logic"
+
+
+@dataclass
+class _Size:
+    """Features of one module in the making."""
+
+    target: str
+    luts: Terms = field(default_factory=lambda: {"one": 1.0})
+    flip_flops: Terms = field(default_factory=lambda: {"one": 1.0})
+    memories: list[Memory] = field(default_factory=list)
+    dsps: int = 0
+
+    def counter(self, name: str, count: int, bits: int) -> None:
+        """A counter up to `count`, which is no register where that is 1."""
+        if count > 1:
+            self.luts[name] = self.flip_flops[name] = bits
+
+    def register(self, bits: float) -> None:
+        """Flip-flops of the data path."""
+        self.flip_flops["data"] = self.flip_flops.get("data", 0) + bits
+
+    def gates(self, **terms: float) -> None:
+        """Logic."""
+        for name, n in terms.items():
+            self.luts[name] = self.luts.get(name, 0) + n
+
+    def rom(self, width: int, words: int) -> bool:
+        """A read-only memory of contents like random ones; False where it is a constant."""
+        if words == 1:
+            return False
+        found = memory(self.target, width, words, Kind.ROM)
+        self.memories.append(found)
+        if found.style is Style.LOGIC:
+            columns = distinct(width, words)
+            inputs = LUT_INPUTS[self.target]
+            self.flip_flops["rom"] = columns
+            self.gates(**{"rom_words": columns * words / 2**inputs} if words > 2**inputs else {"rom": columns})
+        elif found.banks > 1:
+            self.gates(banks=width * (found.banks - 1))
+            self.register((found.banks - 1).bit_length())
+        return True
+
+    def ram(self, width: int, words: int, kind: Kind = Kind.RAM) -> None:
+        """A written memory."""
+        found = memory(self.target, width, words, kind)
+        self.memories.append(found)
+        if found.banks > 1:
+            self.gates(banks=width * (found.banks - 1))
+        if found.style is Style.LOGIC:
+            self.flip_flops["cells"] = width * words
+            self.gates(cells=width * words, words=words)
+        if kind is Kind.RAM:
+            if found.style is Style.BLOCK:
+                self.flip_flops["block"] = self.luts["block"] = 1
+                self.flip_flops["block_width"] = self.luts["block_width"] = width
+                self.flip_flops["block_address"] = self.luts["block_address"] = (words - 1).bit_length()
+            else:
+                self.flip_flops["read"] = width
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """A family's DSP as Yosys uses it for products."""
+
+    a: int
+    """Most bits of a signed factor."""
+    b: int
+    least: int
+    """Fewest bits of a product."""
+
+
+MULTIPLIERS = {
+    "xc7": Multiplier(25, 18, 9), "xcup": Multiplier(27, 18, 9), "ecp5": Multiplier(18, 18, 9), "ice40": Multiplier(16, 16, 11),
+    "gowin": Multiplier(18, 18, 9),
+}  # fmt: skip
+
+
+def multipliers(target: str, a: int, b: int, y: int) -> int:
+    """DSPs of one product of signed numbers of a and b bits, of which y bits are used."""
+    m = MULTIPLIERS[target]
+    a, b = max(a, b), min(a, b)
+    if a > m.a:  # its high bits are a product of their own
+        return multipliers(target, m.a, b, y) + multipliers(target, a - m.a + 1, b, y - m.a + 1)
+    if b > m.b:
+        return multipliers(target, a, m.b, y) + multipliers(target, a, b - m.b + 1, y - m.b + 1)
+    return int(min(a, b) >= 2 and min(y, a + b) >= m.least)
+
+
+LUT_INPUTS = {"xc7": 6, "xcup": 6, "ecp5": 4, "gowin": 4, "ice40": 4}
+
+
+def distinct(columns: int, words: int) -> float:
+    """Expected number of different columns that are no constant, among `columns` random ones of `words` bits."""
+    if words > 24:
+        return columns
+    functions = 2**words - 2
+    return functions * (1 - (1 - 1 / (functions + 2)) ** columns)
+
+
+def entries(literal: int | str, bits: int, count: int) -> list[int]:
+    """The signed numbers of a Verilog literal."""
+    value = literal if isinstance(literal, int) else int(re.sub(r".*'h", "", literal), 16)
+    found = [(value >> (i * bits)) & ((1 << bits) - 1) for i in range(count)]
+    return [n - (1 << bits) if n >> (bits - 1) else n for n in found]
+
+
+def digits(n: int) -> int:
+    """Non-zero digits of a number in the form that has fewest: additions that a product with it takes."""
+    count = 0
+    while n:
+        if n & 1:
+            n -= 2 - (n & 3)
+            count += 1
+        n >>= 1
+    return count
+
+
+def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    pe, simd, planes, turns, count_w, sum_w = p["PE"], p["SIMD"], p["PLANES"], p["N_TURNS"], p["COUNT_W"], p["SUM_W"]
+    units = pe * planes
+    stored = s.rom(pe * simd * (2 if p["GATE"] == 2 else 1), p["N_WORDS"])
+    kind = "free" if not stored else "masked" if p["GATE"] == 2 else "gate"
+    counted = simd if stored or p["GATE"] == 0 else simd / 2  # of weights that are constant and 0, nothing is left
+    s.gates(**{f"{kind}_bits": units * counted, f"{kind}_carries": units * max(0.0, counted - p["COUNT_W"]), f"{kind}_width": units * p["COUNT_W"]})
+    s.gates(units=units)
+    if p["N_BEATS"] * turns > 1:
+        s.gates(accumulate=pe * sum_w)
+    coeffs = entries(raw["COEFFS"], sum_w, turns * planes)
+    if turns == 1:
+        adds = sum(digits(c) for c in coeffs)
+        s.gates(adds=pe * max(0, adds - 1) * count_w, sums=pe * max(0, adds - 1), add_width=pe * sum_w * (adds > 1))
+    else:
+        varied = sum(not _shift(coeffs[q::planes]) for q in range(planes))
+        dsps = multipliers(s.target, sum_w, count_w, sum_w)
+        s.dsps = pe * varied * dsps
+        s.gates(products=pe * varied * count_w * sum_w, product_sums=pe * (planes - 1) * sum_w)
+    s.counter("beat", p["N_BEATS"], p["BEAT_W"])
+    s.counter("address", p["N_WORDS"], p["ADDR_W"])
+    s.counter("turn", turns, p["TURN_W"])
+    s.register(planes * simd + units * count_w + pe * sum_w)
+
+
+def _shift(factors: list[int]) -> bool:
+    """Whether a product with these is wires only: one constant power of two, or 0."""
+    return len(set(factors)) == 1 and abs(factors[0]) & (abs(factors[0]) - 1) == 0 and factors[0] >= 0
+
+
+def _fold_address(p: Mapping[str, int], s: _Size) -> None:
+    s.counter("fold", p["N_FOLDS"], p["ADDR_W"])
+    if p["N_CLASSES"] > 1:
+        s.gates(border=p["INDEX_W"], border_address=p["ADDR_W"], border_table=p["ADDR_W"] * (p["OUT_ROWS"] + p["OUT_COLS"]))
+        s.flip_flops["border"] = 2 * p["INDEX_W"]
+
+
+def _threshold(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    pe, limits = p["PE"], p["N_LIMITS"]
+    stored = s.rom(pe * (limits * p["LIMIT_W"] + p["FLIPS"]), p["N_WORDS"])
+    _fold_address(p, s)
+    inputs = LUT_INPUTS[s.target]
+    compared = "compare" if stored else "compare_constant" if p["LIMIT_W"] > inputs else "compare_few"
+    s.gates(**{compared: pe * limits * p["LIMIT_W"]}, codes=pe * (limits - 1) * p["PLANES"], rows=pe)
+    s.register(pe * p["SUM_W"])
+
+
+def _affine(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    pe, width = p["PE"], p["EXACT_W"]
+    scales, biases = p["SCALE_W"] if p["SCALE_W"] > 2 else 0, p["BIAS_W"] if p["BIAS_W"] > 1 else 0  # else they are 1, or 0, throughout
+    if scales + biases:
+        s.rom(pe * (scales + biases), p["N_WORDS"])
+    _fold_address(p, s)
+    used = min(width, p["SHIFT"] + p["WRAP_W"]) if p["OVERFLOW"] == 2 else width
+    s.dsps = pe * multipliers(s.target, p["SUM_W"], p["SCALE_W"], used)
+    s.gates(bias=pe * width * bool(biases), product=pe * used * scales)
+    s.register(pe * p["SUM_W"])
+    if p["OVERFLOW"] < 2:
+        s.gates(narrow=pe * (width + p["OUT_W"]))
+
+
+def _accumulate(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    lanes, parts = p["N_LANES"], p["N_PARTS"]
+    scales = entries(raw["SCALES"], p["SCALE_W"], parts * lanes)
+    each = [scales[lane::lanes] for lane in range(lanes)]
+    varied = [factors for factors in each if len(set(factors)) > 1]
+    dsps = multipliers(s.target, p["IN_W"], p["SCALE_W"], p["OUT_W"])
+    s.dsps = p["PE"] * dsps * sum(not _shift(factors) for factors in each)
+    s.gates(sums=p["PE"] * lanes * p["OUT_W"], varied=p["PE"] * len(varied) * p["IN_W"] * p["SCALE_W"])
+    s.gates(digits=p["PE"] * p["OUT_W"] * sum(digits(factors[0]) - 1 for factors in each if len(set(factors)) == 1 and factors[0]))
+    s.register(p["PE"] * p["OUT_W"])
+    s.counter("part", parts, p["PART_W"])
+    if parts > 1:
+        s.gates(first=p["PE"] * p["OUT_W"])
+
+
+def _window(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    bits = p["PLANES"] * p["LANES"]
+    counters = sum(p[n] > 1 for n in ("N_WORDS", "KERNEL_X", "KERNEL_Y", "N_GROUPS", "OUT_COLS", "OUT_ROWS"))
+    s.gates(counters=counters * p["INDEX_W"], index=p["INDEX_W"], position=p["POS_W"], steps=counters * p["POS_W"], address=p["ADDR_W"])
+    padded = p["PAD_X"] or p["PAD_Y"] or (p["OUT_COLS"] - 1) * p["STRIDE_X"] + (p["KERNEL_X"] - 1) * p["DILATION_X"] >= p["COLS"]
+    padded = padded or (p["OUT_ROWS"] - 1) * p["STRIDE_Y"] + (p["KERNEL_Y"] - 1) * p["DILATION_Y"] >= p["ROWS"]
+    s.gates(margin=bits * bool(padded), padded=float(bool(padded)))
+    s.flip_flops |= {"counters": counters * p["INDEX_W"], "index": 2 * p["INDEX_W"], "position": 3 * p["POS_W"], "address": 2 * p["ADDR_W"]}
+    s.ram(bits, 1 << p["ADDR_W"])
+
+
+def _gearbox(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    grains_in, grains_out = p["N_IN"] // p["GRAIN"], p["N_OUT"] // p["GRAIN"]
+    step = p["GRAIN"] * p["ELEM_W"] * p["PLANES"]
+    held = (grains_in + grains_out) * step
+    shifted = grains_in * step
+    places = grains_in * (grains_out + 1)
+    s.gates(held=held, shifted=shifted, landing=places * step, grains=grains_in + grains_out, fill=p["FILL_W"])
+    tail = (p["N_IN"] - p["N_TAIL"]) * p["ELEM_W"] * p["PLANES"]
+    s.gates(tail=tail if p["N_BEATS"] > 1 else 0)
+    s.counter("beat", p["N_BEATS"], p["BEAT_W"])
+    s.flip_flops["fill"] = p["FILL_W"]
+    s.register(held)
+
+
+def _replay(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    s.gates(address=p["ADDR_W"])
+    s.flip_flops["address"] = p["ADDR_W"]
+    s.counter("pass", p["N_PASSES"], p["PASS_W"])
+    s.ram(p["DATA_W"], 2 * p["N_WORDS"])
+
+
+def _fifo(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    s.gates(address=p["ADDR_W"])
+    s.flip_flops["address"] = p["ADDR_W"]
+    s.ram(p["DATA_W"], p["N_WORDS"], Kind.QUEUE)
+
+
+def _pool(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    bits = p["LANES"] * p["PLANES"]
+    one = "one_bit" if p["PLANES"] == 1 else "bits"
+    s.gates(**{one: bits}, ranks=p["LANES"] * (p["RANK_W"] << p["PLANES"]) if p["ORDER"] == 2 else 0)
+    s.counter("tap", p["N_TAPS"], p["TAP_W"])
+    s.register(bits)
+
+
+def _frame(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    s.gates(data=p["DATA_W"])
+    s.counter("beat", p["N_BEATS"], p["BEAT_W"])
+
+
+def _last(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    s.counter("beat", p["N_BEATS"], p["BEAT_W"])
+
+
+def _turns(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    s.gates(data=p["M_PLANES"] * p["LANES"] * (p["N_TURNS"] - 1), out=p["M_PLANES"] * p["LANES"])
+    s.counter("turn", p["N_TURNS"], p["TURN_W"])
+
+
+def _fork(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    s.gates(readers=p["N_OUT"])
+    s.flip_flops["readers"] = p["N_OUT"]
+
+
+def _add(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    s.gates(data=p["LANES"] * p["OUT_W"])
+    s.register(p["LANES"] * p["OUT_W"])
+
+
+def _concat(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    s.gates(data=p["LANES"] * p["OUT_W"])
+    s.counter("beat", p["N_A"] + p["N_B"], p["BEAT_W"])
+    s.register(p["LANES"] * p["OUT_W"])
+
+
+def _multiply(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    s.dsps = p["LANES"] * multipliers(s.target, p["A_W"], p["B_W"], p["OUT_W"])
+    s.gates(product=p["LANES"] * p["A_W"] * p["B_W"], sums=p["LANES"] * p["OUT_W"])
+    s.register(p["LANES"] * p["OUT_W"])
+
+
+def _table(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    for _ in range(p["LANES"]):
+        s.rom(p["OUT_W"], 1 << p["IN_W"])
+    s.luts["rom"] = s.luts.get("rom", 0) * p["LANES"]
+    s.flip_flops["rom"] = s.flip_flops.get("rom", 0) * p["LANES"]
+
+
+def _gather(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    pe = p["PE"]
+    s.rom(pe * (p["INDEX_W"] + 2), p["N_WORDS"])
+    for _ in range(pe):
+        s.ram(p["IN_W"], 2 << p["INDEX_W"])
+    for name in ("block", "block_width", "block_address", "read", "cells"):
+        for terms in (s.luts, s.flip_flops):
+            if name in terms:
+                terms[name] *= pe
+    s.gates(sums=pe * p["SUM_W"], fill=p["FILL_W"], index=p["INDEX_W"])
+    s.counter("address", p["N_WORDS"], p["ADDR_W"])
+    s.counter("term", p["N_TERMS"], p["TERM_W"])
+    s.flip_flops |= {"fill": p["FILL_W"], "index": p["INDEX_W"]}
+    s.register(pe * (p["SUM_W"] + 2))
+
+
+MODULES: dict[str, Callable[[Mapping[str, int], Parameters, _Size], None]] = {
+    "bnn_matvec": _matvec, "bnn_threshold": _threshold, "bnn_affine": _affine, "bnn_accumulate": _accumulate, "bnn_window": _window,
+    "bnn_gearbox": _gearbox, "bnn_replay": _replay, "bnn_fifo": _fifo, "bnn_pool": _pool, "bnn_frame": _frame, "bnn_last": _last,
+    "bnn_turns": _turns, "bnn_fork": _fork, "bnn_add": _add, "bnn_concat": _concat, "bnn_multiply": _multiply, "bnn_table": _table,
+    "bnn_gather": _gather,
+}  # fmt: skip
+"""By module; `bnn_planes` is wires."""
+
+
+def features(module: str, parameters: Parameters, target: str) -> Features:
+    """Features of an instance for the family named `target`."""
+    if module not in MODULES:
+        return Features()
+    size = _Size(target)
+    MODULES[module]({k: v for k, v in parameters.items() if isinstance(v, int)}, parameters, size)
+    return Features(size.luts, size.flip_flops, tuple(size.memories), size.dsps)

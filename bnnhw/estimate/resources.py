@@ -1,0 +1,129 @@
+"""LUTs, flip-flops, block memories and DSPs of a design before synthesis, by a model fitted on synthesised modules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bnnhw.estimate.features import Terms, features
+from bnnhw.estimate.parts import Part, by_layer
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.instances import Instance, Pipeline
+from bnnhw.tools.targets import TARGETS, Cells
+
+WEIGHTS = Path(__file__).parent / "data" / "weights.json"
+
+
+@dataclass(frozen=True)
+class Model:
+    """The fitted model of one family."""
+
+    tool: str
+    """The Yosys whose results it was fitted on."""
+    modules: Mapping[str, Mapping[str, Terms]]
+    """By module and kind of cell, the weight of each feature."""
+    whole: Mapping[str, float]
+    """By kind of cell, what a flattened design has for one in the sum of its modules."""
+    errors: Mapping[str, tuple[float, float]]
+    """By kind of cell, the greatest error of nine whole designs in ten that were not in the fit, and of all: fractions."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a design would cost."""
+
+    target: str
+    tool: str
+    parts: tuple[Part, ...]
+    """In the order of the pipeline."""
+    whole: Cells
+    """Of the flattened design."""
+    errors: Mapping[str, tuple[float, float]]
+    """As in Model."""
+
+    def layers(self) -> dict[str, Cells]:
+        """Totals by layer, in order, and of the ports."""
+        return by_layer(self.parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for a script."""
+        layers = [{"name": name, **asdict(cells)} for name, cells in self.layers().items()]
+        modules = [{"name": p.name, "module": p.module, **asdict(p.cells)} for p in self.parts]
+        errors = {kind: {"nine_in_ten": most, "all": worst} for kind, (most, worst) in self.errors.items()}
+        return {"target": self.target, "tool": self.tool, "layers": layers, "modules": modules, "whole": asdict(self.whole), "errors": errors}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cells of one instance before rounding."""
+
+    luts: float = 0
+    flip_flops: float = 0
+    block_rams: float = 0
+    dsps: int = 0
+
+
+@lru_cache
+def models() -> dict[str, Model]:
+    """The fitted models by target."""
+    return {name: Model(**entry) for name, entry in json.loads(WEIGHTS.read_text()).items()}
+
+
+def model(target: str) -> Model:
+    """The model of a family; BnnhwError where there is none of that name."""
+    if target not in models():
+        raise BnnhwError(f"target {target!r} is not known; give one of {', '.join(TARGETS)}")
+    return models()[target]
+
+
+def cost(i: Instance, target: str) -> Cost:
+    """Cells of an instance in the family named `target`, in fractions as the model gives them."""
+    return _cost(i.module, tuple(i.parameters.items()), target)
+
+
+@lru_cache(maxsize=1 << 18)
+def _cost(module: str, parameters: tuple[tuple[str, int | str], ...], target: str) -> Cost:
+    found = features(module, dict(parameters), target)
+    if not found.luts:
+        return Cost()
+    modules = model(target).modules
+    weights = modules.get(f"{module}.{found.variant}") or modules[f"{module}.logic"]
+    luts = weighed(found.luts, weights["luts"]) + sum(m.luts for m in found.memories)
+    flip_flops = weighed(found.flip_flops, weights["flip_flops"])
+    return Cost(luts, flip_flops, sum(m.block_rams for m in found.memories), found.dsps)
+
+
+def weighed(terms: Terms, weights: Mapping[str, float]) -> float:
+    """The weighted sum of features."""
+    return sum(n * weights.get(name, 0.0) for name, n in terms.items())
+
+
+def sums(chain: Pipeline, target: str) -> Cost:
+    """Costs of all instances of a pipeline together."""
+    each = [cost(i, target) for i in chain.instances]
+    return Cost(*(sum(getattr(c, f.name) for c in each) for f in fields(Cost)))  # type: ignore[arg-type]
+
+
+def popcount_luts(units: int, bits: int, target: str) -> float:
+    """LUTs, at least, of `units` popcounts of `bits` bits behind weights from a memory."""
+    weights = model(target).modules["bnn_matvec.logic"]["luts"]
+    width = bits.bit_length()
+    terms = {"bits": bits, "carries": max(0, bits - width), "width": width}
+    return units * min(sum(n * weights.get(f"{gate}_{name}", 0.0) for name, n in terms.items()) for gate in ("gate", "masked"))
+
+
+def estimate(chain: Pipeline, target: str) -> Estimate:
+    """Cells of each instance of a pipeline in the family named `target`, and of the whole. Errors: BnnhwError."""
+    used = model(target)
+    parts = tuple(Part(i.name, i.layer, i.module, _rounded(cost(i, target))) for i in chain.instances)
+    all_ = sums(chain, target)
+    whole = _rounded(replace(all_, luts=all_.luts * used.whole["luts"], flip_flops=all_.flip_flops * used.whole["flip_flops"]))
+    return Estimate(target, used.tool, parts, whole, used.errors)
+
+
+def _rounded(c: Cost) -> Cells:
+    return Cells(round(c.luts), round(c.flip_flops), 0, c.block_rams, c.dsps)

@@ -1,0 +1,42 @@
+"""Boards: what an FPGA has, as files that are small and easy to add."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.text import read_yaml
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Board(BaseModel):
+    """A board and its FPGA. Block RAMs are in the family's unit (see `Cells`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    bnnhw_board: Literal[1]
+    title: str
+    part: str
+    target: str
+    clock_mhz: Annotated[float, Field(gt=0)]
+    """Of the oscillator, or of the clock that its processor gives by default."""
+    luts: Count
+    flip_flops: Count
+    block_rams: Count
+    dsps: Count
+
+
+def board(folder: Path, name: str) -> Board:
+    """The board of that name in a folder of boards, or in a file of that path. Errors: BnnhwError."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / name / "board.yaml"
+    if not path.is_file():
+        known = sorted(p.parent.name for p in folder.glob("*/board.yaml"))
+        raise BnnhwError(f"board {name[:60]!r} is not known; give one of {', '.join(known)}, or a file of your own")
+    try:
+        return Board.model_validate(read_yaml(path))
+    except ValidationError as e:
+        error = e.errors(include_url=False)[0]
+        raise BnnhwError(f"board {str(path)!r}: {'.'.join(map(str, error['loc']))}: {error['msg']}; see boards/arty_a7_35/board.yaml") from None
