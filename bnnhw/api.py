@@ -349,7 +349,7 @@ def explore(
     net: str | Path,
     out: str | Path,
     *,
-    evaluate: str = "synth",
+    evaluate: str = "estimate",
     targets: Sequence[str] = ("xc7",),
     weights: str | Path | None = None,
     jobs: int | None = None,
@@ -360,11 +360,13 @@ def explore(
     """Evaluate designs of a network in parallel and find the best: the fewest LUTs for the most frames a second.
 
     `net` as for `info`; `folding`: keywords of `choose_design`, each with a list of values, of which every combination is a
-    point; `evaluate`: synth or simulate; `jobs`: processes here, or `cluster`: dask://host:port, ray://host:port.
+    point; `evaluate`: estimate, synth or simulate; `jobs`: processes here, or `cluster`: dask://host:port, ray://host:port.
     `out` keeps results: what it has is not evaluated again (docs/explore.md). A point that fails is told of in the result.
     Errors: BnnhwError for input that concerns all points, ToolError where a tool is missing.
     """
-    known = [name for name, p in signature(choose_design).parameters.items() if p.kind is p.KEYWORD_ONLY and name != "design"]
+    known = [
+        name for name, p in signature(choose_design).parameters.items() if p.kind is p.KEYWORD_ONLY and name not in ("design", "target", "progress")
+    ]
     for what, given, allowed in (
         ("evaluation", [evaluate], list(EVALUATIONS)), ("target", targets, FAMILIES), ("folding", folding, known),
     ):  # fmt: skip

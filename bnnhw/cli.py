@@ -250,14 +250,18 @@ def explore(
     fps: Annotated[str | None, typer.Option(help="Frames a second to reach, commas between (100 if nothing is said).")] = None,
     clock: Annotated[str | None, typer.Option(help="Clocks in MHz, commas between (100 if nothing is said).")] = None,
     target: Annotated[str, typer.Option(help="Families of FPGAs, commas between: xc7, xcup, ecp5, ice40, gowin.")] = "xc7",
-    evaluate: Annotated[str, typer.Option(help="How: synth or simulate.")] = "synth",
+    max_luts: Annotated[str | None, typer.Option(help="LUTs that a design may take, commas between: the most frames within them.")] = None,
+    board: Annotated[str | None, typer.Option(help="Boards, commas between: the most frames that fit; targets must be theirs.")] = None,
+    evaluate: Annotated[str, typer.Option(help="How: estimate, synth or simulate.")] = "estimate",
     jobs: Annotated[int | None, typer.Option(help="Processes on this machine (one a core if nothing is said).")] = None,
     cluster: Annotated[str | None, typer.Option(help="Cluster in place of this machine: dask://host:port or ray://host:port.")] = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate many designs in parallel: tables of all, of the best, and a plot."""
-    asked = {"fps": fps, "clock_mhz": clock}
-    folding = {name: _numbers(name, text) for name, text in asked.items() if text is not None}
+    asked = {"fps": fps, "clock_mhz": clock, "max_luts": max_luts}
+    folding: dict[str, Any] = {name: _numbers(name, text) for name, text in asked.items() if text is not None}
+    if board is not None:
+        folding["board"] = board.split(",")
     with _bars() as bars:
         task = bars.add_task("evaluate", total=None)
 

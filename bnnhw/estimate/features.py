@@ -100,7 +100,7 @@ class Multiplier:
 
 
 MULTIPLIERS = {
-    "xc7": Multiplier(25, 18, 9), "xcup": Multiplier(27, 18, 9), "ecp5": Multiplier(18, 18, 9), "ice40": Multiplier(16, 16, 11),
+    "xc7": Multiplier(25, 18, 9), "xcup": Multiplier(27, 18, 9), "ecp5": Multiplier(18, 18, 0), "ice40": Multiplier(16, 16, 11),
     "gowin": Multiplier(18, 18, 9),
 }  # fmt: skip
 
@@ -157,12 +157,16 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
         s.gates(accumulate=pe * sum_w)
     coeffs = entries(raw["COEFFS"], sum_w, turns * planes)
     if turns == 1:
+        if s.target == "ecp5":  # takes a DSP for every product that is not wires
+            s.dsps = pe * sum(not _shift([c]) for c in coeffs)
         adds = sum(digits(c) for c in coeffs)
         s.gates(adds=pe * max(0, adds - 1) * count_w, sums=pe * max(0, adds - 1), add_width=pe * sum_w * (adds > 1))
     else:
         varied = sum(not _shift(coeffs[q::planes]) for q in range(planes))
         dsps = multipliers(s.target, sum_w, count_w, sum_w)
         s.dsps = pe * varied * dsps
+        if s.target == "ecp5" and planes & (planes - 1):  # also for the place of a turn's coefficients
+            s.dsps += 2 if p["TURN_W"] > 1 else 1
         s.gates(products=pe * varied * count_w * sum_w, product_sums=pe * (planes - 1) * sum_w)
     s.counter("beat", p["N_BEATS"], p["BEAT_W"])
     s.counter("address", p["N_WORDS"], p["ADDR_W"])

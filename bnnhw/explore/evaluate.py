@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import asdict
 from functools import lru_cache
@@ -11,6 +12,8 @@ from typing import Any
 
 from bnnhw import schedule
 from bnnhw.emit import emit_verilog
+from bnnhw.estimate.resources import WEIGHTS, estimate
+from bnnhw.estimate.timing import PATHS, timing
 from bnnhw.explore.points import GAIN, Evaluation, Failed, Outcome, Result, Task
 from bnnhw.ir.design import Design
 from bnnhw.ir.errors import BnnhwError
@@ -57,6 +60,18 @@ def synth(net: Network, design: Design, target: str) -> dict[str, Any]:
     return asdict(whole)
 
 
+def estimated(net: Network, design: Design, target: str) -> dict[str, Any]:
+    """Cells of the whole design by the resource model, and the clock that it may reach in MHz."""
+    chain = pipeline(net, design)
+    clock = timing(chain, target, design.clock_mhz).fmax_mhz
+    return {**asdict(estimate(chain, target).whole), "least_mhz": clock.low, "most_mhz": clock.high}
+
+
+def _model() -> str:
+    """Names the models by their content: another fit has other results."""
+    return f"model {hashlib.sha256(WEIGHTS.read_bytes() + PATHS.read_bytes()).hexdigest()[:16]}"
+
+
 def _verilator() -> str:
     return f"Verilator {verilator.find().version}"
 
@@ -64,6 +79,7 @@ def _verilator() -> str:
 EVALUATIONS = {
     e.name: e
     for e in (
+        Evaluation("estimate", estimated, _model),
         Evaluation("synth", synth, yosys.version),
         Evaluation("simulate", simulate, _verilator, for_target=False),
     )
@@ -92,7 +108,7 @@ def _result(task: Task) -> Result:
         if here != there:
             raise BnnhwError(f"worker: its {what} is {here}, that of the command {there}; install the same on both")
     net = _network(setting.network)
-    design = setting.choose(net, **dict(task.point.request))
+    design = setting.choose(net, **dict(task.point.request), **({"target": task.point.target} if task.point.target else {}))
     interval = pipeline(net, design).interval
     values = {"interval_cycles": interval, GAIN: design.clock_mhz * 1e6 / interval}
     return Result(task.key, task.point, {**values, **setting.evaluation.measure(net, design, task.point.target)}, schedule.write_design(net, design))
