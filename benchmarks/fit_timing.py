@@ -32,6 +32,9 @@ LENGTH = (1.0, 0.3, 0.1)
 """What LUTs, multiplexers and carry cells count in the choice of the longest path, as in bnnhw/synth/paths.py."""
 ROUNDS = 8
 FOLDS = 5
+LIKE = {"xcup": "xc7"}
+"""Targets that few instances were swept for, and those whose instances join where a module has fewer than FEW."""
+FEW = 8
 Weights = dict[str, dict[str, dict[str, float]]]
 
 
@@ -59,6 +62,10 @@ def read(target: str) -> dict[str, list[Sample]]:
             module, parameters = instances[row["instance"]]
             luts, muxes, carries, fanout = (float(row[f"path_{kind}"]) for kind in KINDS)
             found[module].append(Sample(stages(module, parameters, target), (luts, muxes, carries, log2(max(1.0, fanout)))))
+    if target in LIKE:
+        for module, samples in read(LIKE[target]).items():
+            if len(found[module]) < FEW:
+                found[module] += samples
     return dict(found)
 
 

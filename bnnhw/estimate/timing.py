@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, reduce
 from math import ceil, log, log2, sqrt
 from pathlib import Path
 from typing import Any
@@ -406,10 +406,7 @@ class Timing:
     @property
     def delay_ns(self) -> Span:
         """Of the slowest path."""
-        found = NONE
-        for part in self.parts:
-            found = found | part.delay_ns
-        return found
+        return reduce(Span.__or__, (part.delay_ns for part in self.parts))
 
     @property
     def fmax_mhz(self) -> Span:
@@ -442,8 +439,7 @@ def timing(chain: Pipeline, target: str, clock_mhz: float) -> Timing:
     if not 0 < clock_mhz < float("inf"):
         raise BnnhwError(f"timing: a clock of {clock_mhz:g} MHz cannot be; give a positive one")
     design = TimedDesign(chain, target)
-    parts = tuple(max(design.candidates(i), key=lambda part: part.delay_ns.typical) for i in chain.instances)
-    return Timing(target, DELAYS[target].grade, clock_mhz, parts)
+    return Timing(target, DELAYS[target].grade, clock_mhz, tuple(map(design.slowest, chain.instances)))
 
 
 class TimedDesign:
@@ -457,6 +453,12 @@ class TimedDesign:
             for wire in i.reads:
                 self.readers[wire.source].append(i)
         self.paths = {i.name: paths(i, target) for i in chain.instances}
+
+    def slowest(self, i: Instance) -> PartTiming:
+        """The path that is typically the slowest, with the range of all of them: another may be slower at an end of it."""
+        found = list(self.candidates(i))
+        delay = reduce(Span.__or__, (part.delay_ns for part in found))
+        return replace(max(found, key=lambda part: part.delay_ns.typical), delay_ns=delay)
 
     def candidates(self, i: Instance) -> Iterator[PartTiming]:
         """Paths in which the instance takes part."""
