@@ -32,6 +32,7 @@ from bnnhw.verify.ladder import Report
 from bnnhw.verify.toggles import MOST_CYCLES
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+COUNTED = {"luts": "LUTs", "flip_flops": "flip-flops"}
 SHOWN_FAILURES = 10
 """Failed points that explore prints."""
 TABLE_WIDTH = 120  # where the output is no terminal
@@ -332,9 +333,10 @@ def _print_estimate(found: Estimate, timed: Timing, real: Cells | None) -> None:
         pairs = [(getattr(found.whole, kind), getattr(real, kind)) for kind in ("luts", "flip_flops", "block_rams", "dsps")]
         table.add_row("estimate is", *(f"{100 * (a - b) / b:+.0f}%" if b else "" for a, b in pairs))
     out.print(table)
-    bars = [f"{title} within {100 * found.errors[kind][0]:.0f}%" for kind, title in (("luts", "LUTs"), ("flip_flops", "flip-flops"))]
-    worst = max(found.errors[kind][1] for kind in ("luts", "flip_flops"))
-    out.print(f"Of nine in ten designs that were synthesised to check: {', '.join(bars)}; of all: {100 * worst:.0f}% (docs/estimates.md)")
+    checked = [f"{title} within {100 * found.errors[kind][0]:.0f}%" for kind, title in COUNTED.items() if kind in found.errors]
+    if checked:
+        worst = max(most for _, most in found.errors.values())
+        out.print(f"Of nine in ten designs that were synthesised to check: {', '.join(checked)}; of all: {100 * worst:.0f}% (docs/estimates.md)")
     f, slack = timed.fmax_mhz, timed.slack_ns
     out.print(f"Clock: {f.low:.0f} to {f.high:.0f} MHz ({timed.grade}, unplaced; typical {f.typical:.0f}), limited by {timed.limit.name}")
     out.print(f"Slack at {timed.clock_mhz:g} MHz: {slack.low:+.1f} to {slack.high:+.1f} ns")

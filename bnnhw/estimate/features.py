@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bnnhw.estimate.memories import Kind, Memory, Style, memory
+from bnnhw.ir.encoding import signed_bits
 
 Parameters = Mapping[str, int | str]
 Terms = dict[str, float]
@@ -90,18 +91,22 @@ class _Size:
 
 @dataclass(frozen=True)
 class Multiplier:
-    """A family's DSP as Yosys uses it for products."""
+    """A family's DSP, and for which products Yosys takes it."""
 
     a: int
     """Most bits of a signed factor."""
     b: int
-    least: int
+    factor: int = 2
+    """Fewest bits of a factor."""
+    product: int = 0
     """Fewest bits of a product."""
+    coefficients: bool = False
+    """Whether popcounts are multiplied with their constant coefficients in it."""
 
 
 MULTIPLIERS = {
-    "xc7": Multiplier(25, 18, 9), "xcup": Multiplier(27, 18, 9), "ecp5": Multiplier(18, 18, 0), "ice40": Multiplier(16, 16, 11),
-    "gowin": Multiplier(18, 18, 9),
+    "xc7": Multiplier(25, 18, product=9), "xcup": Multiplier(27, 18, product=9), "ecp5": Multiplier(18, 18, coefficients=True),
+    "ice40": Multiplier(16, 16, product=11), "gowin": Multiplier(18, 18, factor=4, coefficients=True),
 }  # fmt: skip
 
 
@@ -110,10 +115,10 @@ def multipliers(target: str, a: int, b: int, y: int) -> int:
     m = MULTIPLIERS[target]
     a, b = max(a, b), min(a, b)
     if a > m.a:  # its high bits are a product of their own
-        return multipliers(target, m.a, b, y) + multipliers(target, a - m.a + 1, b, y - m.a + 1)
+        return multipliers(target, m.a, b, y) + multipliers(target, a - m.a, b, y - m.a + 1)
     if b > m.b:
-        return multipliers(target, a, m.b, y) + multipliers(target, a, b - m.b + 1, y - m.b + 1)
-    return int(min(a, b) >= 2 and min(y, a + b) >= m.least)
+        return multipliers(target, a, m.b, y) + multipliers(target, a, b - m.b, y - m.b + 1)
+    return int(min(a, b) >= m.factor and min(y, a + b) >= m.product)
 
 
 LUT_INPUTS = {"xc7": 6, "xcup": 6, "ecp5": 4, "gowin": 4, "ice40": 4}
@@ -125,6 +130,15 @@ def distinct(columns: int, words: int) -> float:
         return columns
     functions = 2**words - 2
     return functions * (1 - (1 - 1 / (functions + 2)) ** columns)
+
+
+SHORT = 16
+"""Bits up to which a popcount's cost for each may differ from that of more."""
+
+
+def popcount(bits: float, width: int) -> Terms:
+    """What a count of so many bits depends on; its result has `width`."""
+    return {"bits": min(bits, SHORT), "more": max(0.0, bits - SHORT), "carries": max(0.0, bits - width), "width": width}
 
 
 def entries(literal: int | str, bits: int, count: int) -> list[int]:
@@ -151,14 +165,14 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     stored = s.rom(pe * simd * (2 if p["GATE"] == 2 else 1), p["N_WORDS"])
     kind = "free" if not stored else "masked" if p["GATE"] == 2 else "gate"
     counted = simd if stored or p["GATE"] == 0 else simd / 2  # of weights that are constant and 0, nothing is left
-    s.gates(**{f"{kind}_bits": units * counted, f"{kind}_carries": units * max(0.0, counted - p["COUNT_W"]), f"{kind}_width": units * p["COUNT_W"]})
+    s.gates(**{f"{kind}_{name}": units * n for name, n in popcount(counted, p["COUNT_W"]).items()})
     s.gates(units=units)
     if p["N_BEATS"] * turns > 1:
         s.gates(accumulate=pe * sum_w)
     coeffs = entries(raw["COEFFS"], sum_w, turns * planes)
     if turns == 1:
-        if s.target == "ecp5":  # takes a DSP for every product that is not wires
-            s.dsps = pe * sum(not _shift([c]) for c in coeffs)
+        if MULTIPLIERS[s.target].coefficients:
+            s.dsps = pe * sum(multipliers(s.target, count_w, signed_bits(c, c), sum_w) for c in coeffs if not _shift([c]))
         adds = sum(digits(c) for c in coeffs)
         s.gates(adds=pe * max(0, adds - 1) * count_w, sums=pe * max(0, adds - 1), add_width=pe * sum_w * (adds > 1))
     else:
@@ -215,8 +229,8 @@ def _accumulate(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     scales = entries(raw["SCALES"], p["SCALE_W"], parts * lanes)
     each = [scales[lane::lanes] for lane in range(lanes)]
     varied = [factors for factors in each if len(set(factors)) > 1]
-    dsps = multipliers(s.target, p["IN_W"], p["SCALE_W"], p["OUT_W"])
-    s.dsps = p["PE"] * dsps * sum(not _shift(factors) for factors in each)
+    bits = [signed_bits(factors[0], factors[0]) if len(set(factors)) == 1 else p["SCALE_W"] for factors in each if not _shift(factors)]
+    s.dsps = p["PE"] * sum(multipliers(s.target, p["IN_W"], n, p["OUT_W"]) for n in bits)
     s.gates(sums=p["PE"] * lanes * p["OUT_W"], varied=p["PE"] * len(varied) * p["IN_W"] * p["SCALE_W"])
     s.gates(digits=p["PE"] * p["OUT_W"] * sum(digits(factors[0]) - 1 for factors in each if len(set(factors)) == 1 and factors[0]))
     s.register(p["PE"] * p["OUT_W"])
@@ -242,7 +256,8 @@ def _gearbox(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     held = (grains_in + grains_out) * step
     shifted = grains_in * step
     places = grains_in * (grains_out + 1)
-    s.gates(held=held, shifted=shifted, landing=places * step, grains=grains_in + grains_out, fill=p["FILL_W"])
+    # Where all that a bit depends on fits a wide LUT, Lattice's and Gowin's mapping is dearer.
+    s.gates(**{f"held_{min(p['FILL_W'], 6)}": held}, shifted=shifted, landing=places * step, grains=grains_in + grains_out, fill=p["FILL_W"])
     tail = (p["N_IN"] - p["N_TAIL"]) * p["ELEM_W"] * p["PLANES"]
     s.gates(tail=tail if p["N_BEATS"] > 1 else 0)
     s.counter("beat", p["N_BEATS"], p["BEAT_W"])

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bnnhw.estimate.features import Terms, features
+from bnnhw.estimate.features import Terms, features, popcount
 from bnnhw.estimate.parts import Part, by_layer
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.instances import Instance, Pipeline
@@ -73,6 +73,12 @@ def models() -> dict[str, Model]:
     return {name: Model(**entry) for name, entry in json.loads(WEIGHTS.read_text()).items()}
 
 
+def clear() -> None:
+    """Forget what was read and computed, after the weights changed."""
+    models.cache_clear()
+    _cost.cache_clear()
+
+
 def model(target: str) -> Model:
     """The model of a family; BnnhwError where there is none of that name."""
     if target not in models():
@@ -111,8 +117,7 @@ def sums(chain: Pipeline, target: str) -> Cost:
 def popcount_luts(units: int, bits: int, target: str) -> float:
     """LUTs, at least, of `units` popcounts of `bits` bits behind weights from a memory."""
     weights = model(target).modules["bnn_matvec.logic"]["luts"]
-    width = bits.bit_length()
-    terms = {"bits": bits, "carries": max(0, bits - width), "width": width}
+    terms = popcount(bits, bits.bit_length())
     return units * min(sum(n * weights.get(f"{gate}_{name}", 0.0) for name, n in terms.items()) for gate in ("gate", "masked"))
 
 

@@ -7,26 +7,38 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from math import inf, prod
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bnnhw.estimate.resources import cost, sums
+from bnnhw import frontend
+from bnnhw.api import DEFAULT_UTILISATION, choose_design
+from bnnhw.estimate.resources import cost, estimate, sums
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.pipeline import pipeline
-from bnnhw.schedule import fold_for_interval, fully_folded
+from bnnhw.lower import lower
+from bnnhw.schedule import board, fold_for_interval, fully_folded
 from bnnhw.schedule.folding import buffer_words, input_lanes, output_lanes, with_queues
 from bnnhw.schedule.goals import Budget, Folder
 from support.practical import practical_network
 from support.random_integer import random_network
 
+ROOT = Path(__file__).parents[2]
 TARGETS = ("xc7", "ice40")
 MOST = 1500
 """Designs of a network that are all tried."""
 SPEEDS = (1, 2, 5, 12)
 """How much faster than fully folded."""
+
+
+@lru_cache
+def digits() -> Network:
+    """A network of the zoo."""
+    return lower(frontend.load("digits_mlp")).network
 
 
 def every_folding(layer: Layer) -> list[d.Folding]:
@@ -49,23 +61,16 @@ def every_folding(layer: Layer) -> list[d.Folding]:
     return [replace(f, lanes=n, buffer_words=words[n]) for f in made for n in lanes]
 
 
-def small(seeds: Iterator[int], count: int) -> list[Network]:
-    """Networks with few enough designs to try them all, of several layers each."""
-    found = []
-    for seed in seeds:
-        net = random_network(seed)
-        if len(net.layers) > 1 and 20 < prod(len(every_folding(layer)) for layer in net.layers) <= MOST:
-            found.append(net)
-        if len(found) == count:
-            break
-    return found
+SEEDS = (34, 38, 40, 62, 86, 89, 95, 100, 116, 132, 811)
+"""Random networks of several layers whose designs are few enough to try them all; the last three have joins."""
 
 
 @lru_cache
-def networks() -> list[Network]:
-    """Small networks, a third of them with joins."""
-    joined = small((s for s in range(3000) if any(len(x.sources) > 1 for x in random_network(s).layers)), 4)
-    return small(iter(range(3000)), 8) + joined
+def network(seed: int) -> Network:
+    """The network of a seed, which is a small one."""
+    net = random_network(seed)
+    assert len(net.layers) > 1 and 20 < prod(len(every_folding(layer)) for layer in net.layers) <= MOST
+    return net
 
 
 def tried(net: Network, interval: int) -> Iterator[d.Design]:
@@ -76,9 +81,9 @@ def tried(net: Network, interval: int) -> Iterator[d.Design]:
             yield design
 
 
-@pytest.mark.parametrize("n", range(12))
-def test_least_is_least_of_all(n: int) -> None:
-    net = networks()[n]
+@pytest.mark.parametrize("seed", SEEDS)
+def test_least_is_least_of_all(seed: int) -> None:
+    net = network(seed)
     slowest = pipeline(net, fully_folded(net, 100.0)).interval
     for target, speed in product(TARGETS, SPEEDS):
         interval = max(1, slowest // speed)
@@ -90,3 +95,84 @@ def test_least_is_least_of_all(n: int) -> None:
         found = pipeline(net, Folder(net, target, 100.0).least(interval))
         assert found.interval <= interval
         assert sums(found, target).luts == pytest.approx(least, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_fastest_within_a_budget_is_fastest_of_all(seed: int) -> None:
+    net = network(seed)
+    folder = Folder(net, "xc7", 100.0)
+    smallest = sums(pipeline(net, folder.least(10**9)), "xc7")
+    budget = Budget(luts=smallest.luts * 1.2 * folder.whole["luts"], dsps=smallest.dsps)
+    found = pipeline(net, Folder(net, "xc7", 100.0, budget=budget).fastest())
+
+    def allowed(interval: int) -> bool:
+        costs = (sums(pipeline(net, design), "xc7") for design in tried(net, interval))
+        return any(c.luts * folder.whole["luts"] <= budget.luts and c.dsps <= budget.dsps for c in costs)
+
+    assert allowed(found.interval)
+    assert found.interval == 1 or not allowed(found.interval - 1)
+
+
+@pytest.mark.parametrize("seed", range(0, 6, 2))
+def test_block_rams_are_traded_for_luts(seed: int) -> None:
+    net = practical_network(seed)
+    interval = max(1, pipeline(net, fully_folded(net, 100.0)).interval // 20)
+    few, small = (sums(pipeline(net, Folder(net, "ice40", 100.0, kind).least(interval)), "ice40") for kind in ("block_rams", "luts"))
+    assert few.block_rams <= small.block_rams and small.luts <= few.luts
+    limited = Folder(net, "ice40", 100.0, budget=Budget(block_rams=few.block_rams)).least(interval)
+    assert sums(pipeline(net, limited), "ice40").block_rams == few.block_rams
+
+
+def test_a_search_keeps_what_it_priced() -> None:
+    net = practical_network(4)
+    folder = Folder(net, "xc7", 100.0)
+    first = folder.least(3000)
+    assert folder.least(3000) == first == Folder(net, "xc7", 100.0).least(3000)
+    assert cost(pipeline(net, first).instances[0], "xc7") == cost(pipeline(net, first).instances[0], "xc7")
+
+
+def test_a_search_is_no_dearer_than_the_quick_folding() -> None:
+    for seed in range(20, 26):
+        net = practical_network(seed)
+        interval = max(1, pipeline(net, fully_folded(net, 100.0)).interval // 4)
+        quick = sums(pipeline(net, fold_for_interval(net, interval, 100.0)), "xc7").luts
+        assert sums(pipeline(net, Folder(net, "xc7", 100.0).least(interval)), "xc7").luts <= quick + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"board": "arty"}, "board 'arty' is not known; give one of arty_a7_100, "),
+        ({"board": "icebreaker", "target": "xc7"}, "board 'icebreaker' has an FPGA of ice40, not xc7; remove --target"),
+        ({"target": "spartan"}, "target 'spartan' is not known; give one of xc7, "),
+        ({"max_luts": 10}, "10 LUTs are too few, the smallest design of "),
+        ({"max_luts": -1}, "a budget of -1 luts cannot be"),
+        ({"fps": 1e7, "max_luts": 500}, "500 LUTs are too few, the smallest design of 10 cycles a frame has "),
+        ({"utilisation": 2}, "a utilisation of 2 cannot be"),
+        ({"minimise": "watts"}, "'watts' cannot be minimised; give luts or block_rams"),
+        ({"fully_folded": True, "max_luts": 10}, "a budget has no use where the folding is given"),
+    ],
+)
+def test_bad_requests_are_refused_in_one_line(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(BnnhwError) as e:
+        choose_design(digits(), **asked)
+    assert said in str(e.value) and "\n" not in str(e.value)
+
+
+def test_a_board_file_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text((ROOT / "boards" / "icebreaker" / "board.yaml").read_text())
+    assert choose_design(digits(), board=str(file)) == choose_design(digits(), board="icebreaker")
+    file.write_text("bnnhw_board: 1\ntitle: x\n")
+    with pytest.raises(BnnhwError, match="part: Field required; see boards/arty_a7_35/board"):
+        choose_design(digits(), board=str(file))
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "boards").glob("*/board.yaml")), ids=lambda p: p.parent.name)
+def test_every_board_holds_a_small_network(file: Path) -> None:
+    found = board(ROOT / "boards", file.parent.name)
+    design = choose_design(digits(), board=file.parent.name)
+    cells = estimate(pipeline(digits(), design), found.target).whole
+    for kind in ("luts", "flip_flops", "block_rams", "dsps"):
+        assert getattr(cells, kind) <= DEFAULT_UTILISATION * getattr(found, kind)
+    assert design.clock_mhz == found.clock_mhz
