@@ -73,7 +73,7 @@ def fitted(given: list[Sample], kind: str) -> Terms:
     names = sorted({name for f, _ in given for name in getattr(f, kind)})
     x: NDArray[np.float64] = np.array([[getattr(f, kind).get(name, 0.0) for name in names] for f, _ in given])
     measured = np.array([float(row[kind]) for _, row in given])
-    own = np.array([sum(m.luts for m in f.memories) if kind == "luts" else 0.0 for f, _ in given])
+    own = np.array([f.own_luts if kind == "luts" else 0.0 for f, _ in given])
     scale = np.maximum(x.max(0), 1e-9)
     weight = 1 / (measured + BASE)
     a = np.vstack([x / scale * weight[:, None], RIDGE * np.eye(len(names))])
@@ -108,7 +108,7 @@ def main() -> None:
     compared = {target: measured(target) for target in TARGETS if (DATA / f"{target}_designs.csv").exists()}
     for target, found in compared.items():
         learned = [c for c in found if c.role == "calibration"]
-        whole = {kind: round(float(np.median([c.cells[kind] / getattr(c.estimate, kind) for c in learned])), 4) for kind in FITTED}
+        whole = {kind: round(sum(c.cells[kind] for c in learned) / sum(getattr(c.estimate, kind) for c in learned), 4) for kind in FITTED}
         models[target]["whole"] = whole
         for kind in FITTED:
             errors = judged(found, whole, kind)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 
 from bnnhw.estimate.memories import Kind, Memory, Style, memory
 from bnnhw.ir.encoding import signed_bits
@@ -23,7 +24,14 @@ class Features:
     luts: Terms = field(default_factory=dict)
     flip_flops: Terms = field(default_factory=dict)
     memories: tuple[Memory, ...] = ()
+    muxes: int = 0
+    """LUTs between the banks of memories."""
     dsps: int = 0
+
+    @property
+    def own_luts(self) -> int:
+        """LUTs that need no weight: those of memories."""
+        return self.muxes + sum(m.luts for m in self.memories)
 
     @property
     def variant(self) -> str:
@@ -39,6 +47,7 @@ class _Size:
     luts: Terms = field(default_factory=lambda: {"one": 1.0})
     flip_flops: Terms = field(default_factory=lambda: {"one": 1.0})
     memories: list[Memory] = field(default_factory=list)
+    muxes: int = 0
     dsps: int = 0
 
     def counter(self, name: str, count: int, bits: int) -> None:
@@ -65,9 +74,10 @@ class _Size:
             columns = distinct(width, words)
             inputs = LUT_INPUTS[self.target]
             self.flip_flops["rom"] = columns
-            self.gates(**{"rom_words": columns * words / 2**inputs} if words > 2**inputs else {"rom": columns})
+            few = words <= 2**inputs  # a column might be one LUT, but Yosys seldom finds it where words are many
+            self.gates(**{"rom_few" if few else "rom_words": columns * words / 2**inputs, "rom": columns if few else 0})
         elif found.banks > 1:
-            self.gates(banks=width * (found.banks - 1))
+            self.muxes += width * mux_luts(found.banks, self.target)
             self.register((found.banks - 1).bit_length())
         return True
 
@@ -75,8 +85,7 @@ class _Size:
         """A written memory."""
         found = memory(self.target, width, words, kind)
         self.memories.append(found)
-        if found.banks > 1:
-            self.gates(banks=width * (found.banks - 1))
+        self.muxes += width * mux_luts(found.banks, self.target)
         if found.style is Style.LOGIC:
             self.flip_flops["cells"] = width * words
             self.gates(cells=width * words, words=words)
@@ -122,6 +131,13 @@ def multipliers(target: str, a: int, b: int, y: int) -> int:
 
 
 LUT_INPUTS = {"xc7": 6, "xcup": 6, "ecp5": 4, "gowin": 4, "ice40": 4}
+
+
+def mux_luts(inputs: int, target: str) -> int:
+    """LUTs of one bit of a multiplexer: a LUT6 chooses among four; behind a LUT4's two, ECP5 and Gowin have multiplexers of their own."""
+    if target in ("ecp5", "gowin"):
+        return ceil(inputs / 2) if inputs > 1 else 0
+    return ceil((inputs - 1) / (3 if LUT_INPUTS[target] == 6 else 1))
 
 
 def distinct(columns: int, words: int) -> float:
@@ -325,7 +341,6 @@ def _multiply(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
 def _table(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     for _ in range(p["LANES"]):
         s.rom(p["OUT_W"], 1 << p["IN_W"])
-    s.luts["rom"] = s.luts.get("rom", 0) * p["LANES"]
     s.flip_flops["rom"] = s.flip_flops.get("rom", 0) * p["LANES"]
 
 
@@ -360,4 +375,4 @@ def features(module: str, parameters: Parameters, target: str) -> Features:
         return Features()
     size = _Size(target)
     MODULES[module]({k: v for k, v in parameters.items() if isinstance(v, int)}, parameters, size)
-    return Features(size.luts, size.flip_flops, tuple(size.memories), size.dsps)
+    return Features(size.luts, size.flip_flops, tuple(size.memories), size.muxes, size.dsps)

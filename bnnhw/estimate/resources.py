@@ -98,7 +98,7 @@ def _cost(module: str, parameters: tuple[tuple[str, int | str], ...], target: st
         return Cost()
     modules = model(target).modules
     weights = modules.get(f"{module}.{found.variant}") or modules[f"{module}.logic"]
-    luts = weighed(found.luts, weights["luts"]) + sum(m.luts for m in found.memories)
+    luts = weighed(found.luts, weights["luts"]) + found.own_luts
     flip_flops = weighed(found.flip_flops, weights["flip_flops"])
     return Cost(luts, flip_flops, sum(m.block_rams for m in found.memories), found.dsps)
 
