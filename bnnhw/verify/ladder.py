@@ -19,11 +19,15 @@ from bnnhw.ir.heads import Sums
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
+from bnnhw.tools import yosys
+from bnnhw.tools.targets import TARGETS
 from bnnhw.verify.frames import Frames
-from bnnhw.verify.netlist import TARGETS, Models, cell_models, write_netlist
+from bnnhw.verify.netlist import Models, cell_models, write_netlist
 from bnnhw.verify.rtl import STALLS, Simulation
 
 LEVELS = ("golden", "rtl", "netlist")
+FEW_CYCLES = 300_000
+"""Up to which a netlist takes longer to compile with optimisation than to simulate without."""
 Progress = Callable[[str, int, int], None]
 """Told (step, done, total)."""
 
@@ -170,6 +174,8 @@ def first_difference(rung: str, layer: str, want: NDArray[np.integer], got: NDAr
 
 def climb(net: Network, design: Design, folder: Path, expected: Expected | None, chosen: Frames, how: Climb, latency: int | None) -> Report:
     """Compare rung by rung; `latency` is what was predicted. Errors: BnnhwError for frames that do not fit, ToolError."""
+    if how.level == "netlist":
+        yosys.check_sound(yosys.target_of(how.target))
     frames = chosen.x
     rungs = [] if expected is None else [_framework_rung(net, expected)]
     trace = golden.run(net, frames, trace=how.level != "golden", progress=how.counter("golden", len(frames)))
@@ -206,7 +212,8 @@ def _simulated_rung(verilog: Simulated, net: Network, design: Design, chosen: Fr
     frames, name, cells = chosen.x, verilog.rung, verilog.cells
     shown = name.upper() if name == "rtl" else name
     how.tell(f"compile {shown}", 0, 1)
-    optimise = 3 if len(frames) > 8 and cells is None else 1
+    chain = pipeline(net, design)
+    optimise = int(len(frames) * chain.interval > FEW_CYCLES) if cells else 3 if len(frames) > 8 else 1
     simulation = Simulation([(net, design)], verilog.work, files_from=verilog.source, optimise=optimise, cells=cells)
     how.tell(f"compile {shown}", 1, 1)
     (run,) = simulation.run(
@@ -226,6 +233,6 @@ def _simulated_rung(verilog: Simulated, net: Network, design: Design, chosen: Fr
     else:
         difference = first_difference(name, net.layers[-1].name, trace.outputs, run.outputs)
     interval = max(run.intervals) if run.intervals and how.stalls == "none" else None
-    depths = {i.name: int(i.parameters["N_WORDS"]) for i in pipeline(net, design).instances if i.name in run.queues}
+    depths = {i.name: int(i.parameters["N_WORDS"]) for i in chain.instances if i.name in run.queues}
     queues = tuple(Queue(queue, depths[queue], most) for queue, most in run.queues.items())
     return Rung(name, len(frames), chosen.source, difference, interval, run.latency, tuple(problems), queues)

@@ -10,9 +10,6 @@ from bnnhw.emit.verilog import naming, read_verilog
 from bnnhw.ir.integer import Network
 from bnnhw.tools import yosys
 
-TARGETS = ("ice40",)
-"""Families whose netlists were seen to equal golden; for the others block RAMs and multipliers lack models."""
-
 
 @dataclass(frozen=True)
 class Models:
@@ -36,6 +33,10 @@ def write_netlist(net: Network, folder: Path, into: Path, target: str) -> Path:
 
 
 def cell_models(target: str) -> Models:
-    """Yosys' models of the family's cells, and ours of those that it has none of."""
+    """Our models of the family's block RAMs and multipliers, of which Yosys has shells or none, and behind them Yosys' own of all cells.
+
+    Of two models of a cell Verilator keeps the first. Errors: ToolError.
+    """
     family, own = yosys.target_of(target), resource_folder("sim") / "cells" / f"{target}.v"
-    return Models((yosys.models(family), *([own] if own.is_file() else [])), family.simulated_with)
+    theirs = yosys.models(family)
+    return Models((*([own] if own.is_file() else []), theirs), (*family.simulated_with, f"-I{theirs.parent}"))

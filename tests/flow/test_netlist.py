@@ -9,7 +9,11 @@ import pytest
 
 import bnnhw
 from bnnhw.tools import yosys
+from bnnhw.tools.verilator import ToolError
 from bnnhw.verify import netlist
+
+FAMILIES = ("ecp5", *(pytest.param(name, marks=pytest.mark.slow) for name in ("xc7", "xcup", "gowin")))
+"""Besides ice40."""
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("target", ["ice40"])
-def test_the_netlist_equals_golden_under_stalls_and_changed_weights_are_found(folder: Path, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    report = bnnhw.verify(folder, frames=3, level="netlist", target=target, stalls="random")
+def test_the_netlist_equals_golden_under_stalls_and_changed_weights_are_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = bnnhw.verify(folder, frames=3, level="netlist", target="ice40", stalls="random")
     assert [r.name for r in report.rungs] == ["framework", "rtl", "netlist"]
     assert report.passed, report
     whole = yosys.netlist
@@ -34,12 +37,25 @@ def test_the_netlist_equals_golden_under_stalls_and_changed_weights_are_found(fo
         return f"{text[: at.start(1)]}{int(at[1], 16) ^ ((1 << 256) - 1):064x}{text[at.end(1) :]}"
 
     monkeypatch.setattr(netlist.yosys, "netlist", changed)
-    report = bnnhw.verify(folder, frames=3, level="netlist", target=target)
+    report = bnnhw.verify(folder, frames=3, level="netlist", target="ice40")
     rung = report.rungs[-1]
     assert report.rungs[1].passed and not rung.passed
     assert str(rung.difference).startswith("netlist: layer 'fc3', frame ")
 
 
+@pytest.mark.parametrize("target", FAMILIES)
+def test_the_netlist_of_any_family_equals_golden_under_stalls(folder: Path, target: str) -> None:
+    report = bnnhw.verify(folder, frames=3, level="netlist", target=target, stalls="random")
+    assert [r.name for r in report.rungs] == ["framework", "rtl", "netlist"]
+    assert report.passed, report
+
+
 def test_an_unknown_target_is_refused_before_any_work(folder: Path) -> None:
-    with pytest.raises(bnnhw.BnnhwError, match=r"^verify: target 'spartan' is not known; give one of ice40$"):
+    with pytest.raises(bnnhw.BnnhwError, match=r"^verify: target 'spartan' is not known; give one of xc7, xcup, ecp5, ice40, gowin$"):
         bnnhw.verify(folder, level="netlist", target="spartan")
+
+
+def test_a_yosys_that_maps_the_family_wrongly_is_refused_before_any_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yosys, "version", lambda: "Yosys 0.62 (git sha1 0123abc)")
+    with pytest.raises(ToolError, match=r"maps some of target gowin wrongly before 0.64; pip install 'bnnhw\[synth\]'$"):
+        bnnhw.verify(folder, level="netlist", target="gowin", progress=lambda *_: pytest.fail("worked"))
