@@ -35,6 +35,10 @@ BASE = 20
 RIDGE = 1e-5
 """Pull of the weights towards 0, so that features which tell the same share what they explain."""
 KINDS = ("luts", "flip_flops", "block_rams", "dsps")
+LIKE = {"xcup": "xc7"}
+"""Families that were swept less, and the one whose instances help them out."""
+ENOUGH = 30
+"""Instances of a module that need no help."""
 BEGIN, END = "<!-- errors -->\n", "<!-- end of errors -->\n"
 """Around the table in docs/estimates.md."""
 Sample = tuple[Features, dict[str, str]]
@@ -65,6 +69,9 @@ def samples(target: str) -> dict[str, list[Sample]]:
         i = instances[int(row["instance"])]
         f = features(i["module"], json.loads(i["parameters"]), target)
         found[f"{i['module']}.{f.variant}"].append((f, row))
+    if target in LIKE:
+        for name, others in samples(LIKE[target]).items():
+            found[name] += others if len(found[name]) < ENOUGH else []
     return found
 
 

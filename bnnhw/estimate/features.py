@@ -38,6 +38,11 @@ class Features:
         """Instances with DSPs have weights of their own."""
         return "dsp" if self.dsps else "logic"
 
+    @property
+    def other_variant(self) -> str:
+        """The one to fall back to where the sweep had none of this."""
+        return "logic" if self.dsps else "dsp"
+
 
 @dataclass
 class _Size:

@@ -97,7 +97,7 @@ def _cost(module: str, parameters: tuple[tuple[str, int | str], ...], target: st
     if not found.luts:
         return Cost()
     modules = model(target).modules
-    weights = modules.get(f"{module}.{found.variant}") or modules[f"{module}.logic"]
+    weights = modules.get(f"{module}.{found.variant}") or modules[f"{module}.{found.other_variant}"]
     luts = weighed(found.luts, weights["luts"]) + found.own_luts
     flip_flops = weighed(found.flip_flops, weights["flip_flops"])
     return Cost(luts, flip_flops, sum(m.block_rams for m in found.memories), found.dsps)
