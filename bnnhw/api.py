@@ -88,7 +88,7 @@ def choose_design(
 ) -> Design:
     """A design from a file, fully folded, or found: the least hardware for `fps`, or the most frames for a budget.
 
-    `target`: family whose cells count (xc7); `minimise`: luts or block_rams. A budget is what `max_...` allow and `utilisation` of
+    `target`: family whose cells count (xc7); `minimise`: luts, block_rams or energy. A budget is what `max_...` allow and `utilisation` of
     what `board` has; with `fps` the design must be within it as well. 100 frames a second if neither is given. Errors: BnnhwError.
     """
     budget, family, clock = _budget(board, utilisation, target, {"luts": max_luts, "block_rams": max_block_rams, "dsps": max_dsps})
@@ -106,8 +106,8 @@ def choose_design(
         return schedule.read_design(net, design)
     if fully_folded:
         return schedule.fully_folded(net, clock)
-    if minimise not in ("luts", "block_rams"):
-        raise BnnhwError(f"folding: {minimise!r} cannot be minimised; give luts or block_rams")
+    if minimise not in schedule.MINIMISED:
+        raise BnnhwError(f"folding: {minimise!r} cannot be minimised; give one of {', '.join(schedule.MINIMISED)}")
     folder = schedule.Folder(net, family, clock, minimise, budget)
     if fps is None and budget.limited:
         return folder.fastest(progress)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from bnnhw.estimate.resources import Cost
 from bnnhw.ir.activity import Activities, Activity, Toggling
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import PORT
@@ -23,6 +24,8 @@ from bnnhw.tools.targets import TARGETS, Cells
 PORTS = "ports"
 """What tables call the modules at the ends, which belong to no layer."""
 PICO_IN_MICRO = 1e-6
+TOGGLING = 0.125
+"""Toggles of a bit and cycle where none were counted: the rate that vendors' estimators assume."""
 MOST_MHZ = 10_000
 
 
@@ -306,6 +309,18 @@ def _instance(family: Family, layer: str, i: Activity, cycles: int, cells: Cells
     memory = (family.read.range * reads + family.write.range * writes) * cells.block_rams
     clock, dsp = family.clock.range * cells.flip_flops, family.dsp.range * (cells.dsps * min(1.0, 2 * nets))
     return LayerPower(layer, *(x * (interval * PICO_IN_MICRO) for x in (logic, clock, memory, dsp)))
+
+
+def expected_picojoules(target: str, found: Cost, work: int, interval: int) -> float:
+    """Dynamic energy of a frame in one instance whose activity nobody measured: TOGGLING in its `work` cycles of `interval`.
+
+    Typical coefficients; for the comparison of foldings, not as a figure.
+    """
+    family = family_of(target)
+    logic = (family.lut.value + family.net.value) * found.luts * family.glitches.value
+    registers = (family.flip_flop.value + family.net.value) * found.flip_flops
+    used = TOGGLING * (logic + registers) + family.read.value * found.block_rams + 2 * TOGGLING * family.dsp.value * found.dsps
+    return used * work + family.clock.value * found.flip_flops * interval
 
 
 def rate(found: Toggling, cycles: int) -> float:

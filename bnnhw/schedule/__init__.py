@@ -4,6 +4,6 @@ from bnnhw.schedule.beats import latency
 from bnnhw.schedule.boards import board
 from bnnhw.schedule.designs import complete, read_design, write_design
 from bnnhw.schedule.folding import fold_for_interval, fully_folded
-from bnnhw.schedule.goals import Budget, Folder
+from bnnhw.schedule.goals import MINIMISED, Budget, Folder
 
-__all__ = ["Budget", "Folder", "board", "complete", "fold_for_interval", "fully_folded", "latency", "read_design", "write_design"]
+__all__ = ["MINIMISED", "Budget", "Folder", "board", "complete", "fold_for_interval", "fully_folded", "latency", "read_design", "write_design"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 
+from bnnhw.estimate.power import expected_picojoules
 from bnnhw.estimate.resources import cost, model, popcount_luts
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
@@ -16,6 +17,7 @@ from bnnhw.ir.pipeline import pipeline
 from bnnhw.schedule.folding import fold_for_interval, fully_folded, input_lanes, output_lanes
 from bnnhw.schedule.search import Found, Search, Vector
 
+MINIMISED = ("luts", "block_rams", "energy")
 KINDS = ("luts", "flip_flops", "block_rams", "dsps")
 TITLES = {"luts": "LUTs", "flip_flops": "flip-flops", "block_rams": "block RAMs", "dsps": "DSPs"}
 
@@ -39,10 +41,11 @@ class Folder:
     """Finds designs of one network for one family of FPGAs; what was priced is kept from search to search."""
 
     def __init__(self, net: Network, target: str, clock_mhz: float, minimise: str = "luts", budget: Budget | None = None) -> None:
-        """`minimise`: luts or block_rams. Errors: BnnhwError for a target that is not known."""
+        """`minimise`: one of MINIMISED; energy is dynamic, of a frame, at an assumed activity. Errors: BnnhwError for an unknown target."""
         self.net, self.target, self.clock_mhz, self.minimise = net, target, clock_mhz, minimise
         self.budget = Budget() if budget is None else budget
-        self.whole = {"block_rams": 1.0, "dsps": 1.0, **model(target).whole}
+        self.whole = {"energy": 1.0, "block_rams": 1.0, "dsps": 1.0, **model(target).whole}
+        self._searches: dict[object, Search] = {}
 
     def least(self, interval: int) -> d.Design:
         """The design with least cost whose frames follow each other in at most `interval` cycles, within the budget.
@@ -79,42 +82,55 @@ class Folder:
 
     def _found(self, interval: int) -> Found | None:
         """The best within the budget: found without it, if that is in it, else among all that no other beats."""
-        found = self._free.designs(interval)
+        found = self._search(interval, limited=False).designs(interval)
         if not found or self._within(found[0].costs):
             return found[0] if found else None
         if self.minimise in self.budget.limited and found[0].costs[0] * self.whole[self.minimise] > getattr(self.budget, self.minimise):
             return None
-        among = self._limited.designs(interval)
+        among = self._search(interval, limited=True).designs(interval)
         return among[0] if among else None
+
+    def _search(self, interval: int, *, limited: bool) -> Search:
+        """A search for that interval; one serves all intervals where costs do not depend on it."""
+        key = (limited, interval if self.minimise == "energy" else 0)
+        if key not in self._searches:
+            self._searches[key] = self._limited(interval) if limited else self._free(interval)
+        return self._searches[key]
 
     @cached_property
     def _order(self) -> tuple[str, ...]:
         return (self.minimise, *(kind for kind in KINDS if kind != self.minimise))
 
-    @cached_property
-    def _free(self) -> Search:
+    def _free(self, interval: int) -> Search:
+        def price(i: Instance) -> Vector:
+            return self._price(i, interval)
+
         def lanes(units: int, bits: int) -> float:
             return popcount_luts(units, bits, self.target)
 
-        return Search(self.net, self._price, len(self._order), None, lanes if self.minimise == "luts" else None)
+        return Search(self.net, price, len(self._order), None, lanes if self.minimise == "luts" else None)
 
-    @cached_property
-    def _limited(self) -> Search:
-        limits = tuple(getattr(self.budget, kind) / self.whole[kind] for kind in self._order)
+    def _limited(self, interval: int) -> Search:
+        limits = tuple(getattr(self.budget, kind, inf) / self.whole[kind] for kind in self._order)
         kept = [n for n, most in enumerate(limits) if n == 0 or most < inf]
 
         def price(i: Instance) -> Vector:
-            costs = self._price(i)
+            costs = self._price(i, interval)
             return tuple(costs[n] for n in kept)
 
         return Search(self.net, price, len(kept), tuple(limits[n] for n in kept))
 
-    def _price(self, i: Instance) -> Vector:
+    def _price(self, i: Instance, interval: int) -> Vector:
         found = cost(i, self.target)
-        return tuple(getattr(found, kind) for kind in self._order)
+        costs = (found.luts, found.flip_flops, found.block_rams, float(found.dsps))
+        if self.minimise == "luts":
+            return costs
+        if self.minimise == "energy":
+            return expected_picojoules(self.target, found, i.beats, interval), *costs
+        return tuple(float(getattr(found, kind)) for kind in self._order)
 
     def _within(self, costs: Vector) -> bool:
-        return all(c * self.whole[kind] <= getattr(self.budget, kind) for c, kind in zip(costs, self._order, strict=True))
+        return all(c * self.whole[kind] <= getattr(self.budget, kind, inf) for c, kind in zip(costs, self._order, strict=True))
 
     def _design(self, found: Found, interval: int) -> d.Design:
         return d.Design(self.net.name, self.clock_mhz, input_lanes(self.net, interval), output_lanes(self.net, interval), found.foldings)
@@ -122,7 +138,7 @@ class Folder:
     def _refuse(self, interval: int) -> None:
         """Say by how much the budget is too small."""
         for kind in self.budget.limited:
-            (least,) = Folder(self.net, self.target, self.clock_mhz, kind)._free.designs(interval)
+            (least,) = Folder(self.net, self.target, self.clock_mhz, kind)._free(interval).designs(interval)
             needed, most = least.costs[0] * self.whole[kind], getattr(self.budget, kind)
             if needed > most:
                 raise BnnhwError(

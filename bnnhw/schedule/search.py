@@ -16,6 +16,7 @@ from math import inf
 from typing import TypeVar
 
 from bnnhw.ir import design as d
+from bnnhw.ir.hardware import popcount_form
 from bnnhw.ir.instances import Instance, Stream, Wire
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
@@ -142,9 +143,10 @@ class Search:
         ways = [(next(o for o in opens if o.name == name).stream, partials) for opens, partials in states.items()]
         ways.sort(key=lambda way: way[1][0][0])
         arrived: dict[int, list[tuple[Vector, tuple[Choice | None, d.Folding]]]] = {}
-        least: dict[int, float] = defaultdict(lambda: inf)
-        """By PE, the first cost of the best design up to here."""
+        least: dict[int, float] = defaultdict(lambda: inf)  # by PE, the first cost of the best design up to here
         before = ways[0][1][0][0][0]
+        # Where sums have the same bits for every SIMD, what stands behind them costs the same.
+        same_head = isinstance(layer, MatVec) and popcount_form(layer).sum_bits > layer.window.fan_in.bit_length()
         for group in _product_foldings(layer, interval, {stream.lanes for stream, _ in ways}):
             behind, too_large = 0.0, False
             for f in group:
@@ -158,7 +160,7 @@ class Search:
                 if not arrived[f.simd]:
                     continue
                 costs, beats, stream = self._product(layer, f)
-                behind = behind or self._behind[f]
+                behind = self._behind[f] if same_head else 0.0
                 if beats <= interval:
                     state = (*left, self._made(layer, f, stream))
                     for so_far, (choice, w) in arrived[f.simd]:
@@ -241,7 +243,9 @@ class Search:
 
     def _lanes(self, layer: MatVec | Gather, f: d.Folding) -> float:
         """The first cost of a product's lanes, at least: weights that are no constants are assumed."""
-        if isinstance(layer, Gather) or self.lanes is None or d.compute_beats(layer, f) == layer.window.out_pixels:
+        if isinstance(layer, Gather) or self.lanes is None:
+            return 0
+        if d.compute_beats(layer, f) == layer.window.out_pixels * d.input_turns(layer, f):
             return 0
         return self.lanes(f.pe * f.planes * (f.input_planes or layer.x.planes), f.simd)
 

@@ -14,6 +14,7 @@ import pytest
 
 from bnnhw import frontend
 from bnnhw.api import DEFAULT_UTILISATION, choose_design
+from bnnhw.estimate.power import expected_picojoules
 from bnnhw.estimate.resources import cost, estimate, sums
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
@@ -123,6 +124,18 @@ def test_block_rams_are_traded_for_luts(seed: int) -> None:
     assert sums(pipeline(net, limited), "ice40").block_rams == few.block_rams
 
 
+@pytest.mark.parametrize("seed", SEEDS[::3])
+def test_least_energy_is_least_of_all(seed: int) -> None:
+    net = network(seed)
+    interval = pipeline(net, fully_folded(net, 100.0)).interval
+
+    def energy(design: d.Design) -> float:
+        return sum(expected_picojoules("ice40", cost(i, "ice40"), i.beats, interval) for i in pipeline(net, design).instances)
+
+    found = Folder(net, "ice40", 100.0, "energy").least(interval)
+    assert energy(found) == pytest.approx(min(map(energy, tried(net, interval))), rel=1e-12)
+
+
 def test_a_search_keeps_what_it_priced() -> None:
     net = practical_network(4)
     folder = Folder(net, "xc7", 100.0)
@@ -149,7 +162,7 @@ def test_a_search_is_no_dearer_than_the_quick_folding() -> None:
         ({"max_luts": -1}, "a budget of -1 luts cannot be"),
         ({"fps": 1e7, "max_luts": 500}, "500 LUTs are too few, the smallest design of 10 cycles a frame has "),
         ({"utilisation": 2}, "a utilisation of 2 cannot be"),
-        ({"minimise": "watts"}, "'watts' cannot be minimised; give luts or block_rams"),
+        ({"minimise": "watts"}, "'watts' cannot be minimised; give one of luts, block_rams, energy"),
         ({"fully_folded": True, "max_luts": 10}, "a budget has no use where the folding is given"),
     ],
 )
