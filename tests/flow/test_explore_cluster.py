@@ -15,12 +15,11 @@ import pytest
 
 import bnnhw
 from bnnhw import frontend
-from bnnhw.api import choose_design
 from bnnhw.explore import Exploration, evaluate_all, grid
 from bnnhw.explore.points import Point
 from bnnhw.ir.store import network_bytes
 from bnnhw.lower import lower
-from support.explored import AT_ONCE, DEADLY, REFUSED, SLOWLY, STUCK
+from support.explored import AT_ONCE, DEADLY, REFUSED, SLOWLY, STUCK, choose
 
 CLOCKS = [100.0 + n for n in range(8)]
 
@@ -60,7 +59,7 @@ def killer(points: tuple[Point, ...]) -> Iterator[None]:
 def check(found: Exploration, points: tuple[Point, ...], network: bytes, folder: Path) -> None:
     """The same results as of one process without accidents; the killed worker's point was evaluated twice."""
     alone = tuple(p for p in points if dict(p.request)["clock_mhz"] != DEADLY)
-    want = evaluate_all(network, alone, folder, evaluation=AT_ONCE, choose=choose_design, jobs=1).outcomes
+    want = evaluate_all(network, alone, folder, evaluation=AT_ONCE, choose=choose, jobs=1).outcomes
     assert tuple(o for o in found.outcomes if o.point in alone) == want
     deadly, refused = sorted(found.failed, key=lambda f: dict(f.point.request)["clock_mhz"])
     assert refused.reason == "clock: 666 MHz cannot be reached; give less"
@@ -71,7 +70,7 @@ def check(found: Exploration, points: tuple[Point, ...], network: bytes, folder:
 
 def test_a_pool_of_processes_survives_its_workers(points: tuple[Point, ...], network: bytes, tmp_path: Path) -> None:
     with killer(points):
-        found = evaluate_all(network, points, tmp_path / "out", evaluation=SLOWLY, choose=choose_design, jobs=2)
+        found = evaluate_all(network, points, tmp_path / "out", evaluation=SLOWLY, choose=choose, jobs=2)
     check(found, points, network, tmp_path / "alone")
 
 
@@ -91,16 +90,16 @@ def cluster() -> Iterator[str]:
 def test_a_dask_cluster_survives_its_workers(cluster: str, points: tuple[Point, ...], network: bytes, tmp_path: Path) -> None:
     address = cluster.replace("tcp://", "dask://")
     with killer(points):
-        found = evaluate_all(network, points, tmp_path / "out", evaluation=SLOWLY, choose=choose_design, cluster=address)
+        found = evaluate_all(network, points, tmp_path / "out", evaluation=SLOWLY, choose=choose, cluster=address)
     check(found, points, network, tmp_path / "alone")
     whole = [p for p in points if dict(p.request)["clock_mhz"] in CLOCKS]
-    assert evaluate_all(network, whole, tmp_path / "out", evaluation=SLOWLY, choose=choose_design, cluster=address).evaluated == 0
+    assert evaluate_all(network, whole, tmp_path / "out", evaluation=SLOWLY, choose=choose, cluster=address).evaluated == 0
 
 
 def test_designs_are_synthesised(tmp_path: Path) -> None:
     found = bnnhw.explore("digits_mlp", tmp_path, evaluate="synth", targets=["ice40"], fps=[5_000.0], jobs=1)
     (result,) = found.front
-    bnnhw.generate("digits_mlp", tmp_path / "d", fps=5_000)
+    bnnhw.generate("digits_mlp", tmp_path / "d", fps=5_000, target="ice40")
     assert result.values["luts"] == bnnhw.synth(tmp_path / "d", "ice40", modules=False).whole.luts > 0
 
 
