@@ -85,6 +85,7 @@ module bnn_gather #(
   end
 
   wire [PE*TERM_BITS-1:0] word;
+  (* keep_hierarchy = N_WORDS > 1 *)
   bnn_rom #(
       .DATA_W(PE * TERM_BITS),
       .N_WORDS(N_WORDS),

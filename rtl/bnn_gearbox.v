@@ -57,6 +57,7 @@ module bnn_gearbox #(
     end
   end
 
+  // Where a beat of one side is a multiple of the other's, every place has its own enable, or shifts by one grain.
   genvar p, g;
   generate
     for (p = 0; p < PLANES; p = p + 1) begin : g_plane
@@ -66,22 +67,56 @@ module bnn_gearbox #(
       if (TAIL_W < IN_W) begin : g_tail
         assign beat[IN_W-1:TAIL_W] = last ? {IN_W - TAIL_W{1'b0}} : whole[IN_W-1:TAIL_W];
       end
-      reg [PLANE_W-1:0] held_q;
-      wire [PLANE_W-1:0] left = pop ? held_q >> OUT_W : held_q;
-      for (g = 0; g < GRAINS; g = g + 1) begin : g_grain
-        localparam integer FIRST = g > GRAINS_OUT ? g - GRAINS_OUT : 0;  // grains of a beat that can land here
-        localparam integer END = g < GRAINS_IN ? g + 1 : GRAINS_IN;
-        reg [STEP_W-1:0] landing;
-        integer b;
-        always @* begin
-          landing = left[g*STEP_W+:STEP_W];
-          for (b = FIRST; b < END; b = b + 1) begin
-            if (push && {{32 - FILL_W{1'b0}}, kept} == g - b) landing = beat[b*STEP_W+:STEP_W];
+      if (GRAINS_IN == 1) begin : g_up
+        reg [OUT_W-1:0] held_q;
+        reg [STEP_W-1:0] next_q;  // what came on top of a whole output beat
+        wire more = fill_q > FILL_OUT;
+        always @(posedge clk) begin
+          if (push && kept == FILL_OUT) next_q <= beat;
+          if ((pop && more) || (push && kept == 0)) held_q[STEP_W-1:0] <= more ? next_q : beat;
+        end
+        for (g = 1; g < GRAINS_OUT; g = g + 1) begin : g_grain
+          wire put = push && {{32 - FILL_W{1'b0}}, kept} == g;
+          always @(posedge clk) begin
+            if (SHORT > 0 && g >= SHORT && (rst || (pop && !put))) held_q[g*STEP_W+:STEP_W] <= 0;
+            else if (put) held_q[g*STEP_W+:STEP_W] <= beat;
           end
         end
-        always @(posedge clk) held_q[g*STEP_W+:STEP_W] <= rst ? {STEP_W{1'b0}} : landing;
+        assign m_data[p*OUT_W+:OUT_W] = held_q;
+      end else if (GRAINS_OUT == 1) begin : g_down
+        reg [IN_W-1:0] held_q;
+        reg [STEP_W-1:0] last_q;  // a beat's last grain, while the next beat is there
+        reg apart_q;  // it is there
+        always @(posedge clk) begin
+          if (push) begin
+            held_q <= beat;
+            last_q <= pop && !apart_q ? held_q[STEP_W+:STEP_W] : held_q[STEP_W-1:0];
+            apart_q <= kept == FILL_OUT;
+          end else if (pop) begin
+            if (!apart_q) held_q <= held_q >> STEP_W;
+            apart_q <= 1'b0;
+          end
+          if (rst) apart_q <= 1'b0;
+        end
+        assign m_data[p*OUT_W+:OUT_W] = apart_q ? last_q : held_q[STEP_W-1:0];
+      end else begin : g_any
+        reg [PLANE_W-1:0] held_q;
+        wire [PLANE_W-1:0] left = pop ? held_q >> OUT_W : held_q;
+        for (g = 0; g < GRAINS; g = g + 1) begin : g_grain
+          localparam integer FIRST = g > GRAINS_OUT ? g - GRAINS_OUT : 0;  // grains of a beat that can land here
+          localparam integer END = g < GRAINS_IN ? g + 1 : GRAINS_IN;
+          reg [STEP_W-1:0] landing;
+          integer b;
+          always @* begin
+            landing = left[g*STEP_W+:STEP_W];
+            for (b = FIRST; b < END; b = b + 1) begin
+              if (push && {{32 - FILL_W{1'b0}}, kept} == g - b) landing = beat[b*STEP_W+:STEP_W];
+            end
+          end
+          always @(posedge clk) held_q[g*STEP_W+:STEP_W] <= rst ? {STEP_W{1'b0}} : landing;
+        end
+        assign m_data[p*OUT_W+:OUT_W] = held_q[OUT_W-1:0];
       end
-      assign m_data[p*OUT_W+:OUT_W] = held_q[OUT_W-1:0];
     end
   endgenerate
 endmodule

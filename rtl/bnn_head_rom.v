@@ -53,6 +53,7 @@ module bnn_head_rom #(
       .step(take),
       .addr(addr)
   );
+  (* keep_hierarchy = N_WORDS > 1 *)
   bnn_rom #(
       .DATA_W(WORD_W),
       .N_WORDS(N_WORDS),

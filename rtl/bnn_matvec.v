@@ -17,6 +17,7 @@ module bnn_matvec #(
     parameter BEAT_W = 1,  // bits of an index of beats
     parameter TURN_W = 1,  // bits of an index of turns
     parameter ADDR_W = 1,  // bits of an index of weight words
+    parameter STYLE = "auto",  // of the weights' memory, as in bnn_rom
     parameter FILE = ""  // weights
 ) (
     input wire clk,
@@ -53,7 +54,15 @@ module bnn_matvec #(
       reg [TURN_W-1:0] turn_q, turn1_q, turn2_q;
       assign first_turn = turn_q == 0;
       assign last_turn = turn_q == LAST_TURN;
-      assign coeffs = COEFFS[turn2_q*PLANES*SUM_W+:PLANES*SUM_W];
+      reg [PLANES*SUM_W-1:0] chosen;  // not by an index, whose product with the width some tools multiply in a DSP
+      integer t;
+      always @* begin
+        chosen = COEFFS[PLANES*SUM_W-1:0];
+        for (t = 1; t < N_TURNS; t = t + 1) begin
+          if ({{32 - TURN_W{1'b0}}, turn2_q} == t) chosen = COEFFS[t*PLANES*SUM_W+:PLANES*SUM_W];
+        end
+      end
+      assign coeffs = chosen;
       always @(posedge clk) begin
         if (take) begin
           turn_q <= last_turn ? {TURN_W{1'b0}} : turn_q + 1'b1;
@@ -93,10 +102,12 @@ module bnn_matvec #(
 
   localparam PE_W = GATE == 2 ? 2 * SIMD : SIMD;
   wire [PE*PE_W-1:0] weights;
+  (* keep_hierarchy = N_WORDS > 1 *)
   bnn_rom #(
       .DATA_W(PE * PE_W),
       .N_WORDS(N_WORDS),
       .ADDR_W(ADDR_W),
+      .STYLE(STYLE),
       .FILE(FILE)
   ) u_weights (
       .clk(clk),

@@ -4,7 +4,10 @@
 module bnn_ram #(
     parameter DATA_W = 8,  // bits of a word
     parameter N_WORDS = 2,  // words, at least 2
-    parameter ADDR_W = 1  // bits of the address, at least log2(N_WORDS)
+    parameter ADDR_W = 1,  // bits of the address, at least log2(N_WORDS)
+    /* verilator lint_off UNUSEDPARAM */  // an attribute only
+    parameter STYLE = "auto"  // "block" or "distributed": what it is made of; "auto": as the tool likes
+    /* verilator lint_on UNUSEDPARAM */
 ) (
     input wire clk,
     input wire w_en,
@@ -14,7 +17,7 @@ module bnn_ram #(
     input wire [ADDR_W-1:0] r_addr,
     output reg [DATA_W-1:0] q
 );
-  reg [DATA_W-1:0] mem[0:N_WORDS-1];
+  (* ram_style = STYLE *) reg [DATA_W-1:0] mem[0:N_WORDS-1];
   always @(posedge clk) begin
     if (w_en) mem[w_addr] <= w_data;
     if (r_en) q <= mem[r_addr];

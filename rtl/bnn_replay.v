@@ -6,7 +6,8 @@ module bnn_replay #(
     parameter N_WORDS = 2,  // words of a vector
     parameter N_PASSES = 2,  // times that a vector is sent
     parameter ADDR_W = 2,  // bits of an index of two vectors
-    parameter PASS_W = 1  // bits of an index of passes
+    parameter PASS_W = 1,  // bits of an index of passes
+    parameter STYLE = "auto"  // of the memory, as in bnn_ram
 ) (
     input wire clk,
     input wire rst,
@@ -58,7 +59,8 @@ module bnn_replay #(
   bnn_ram #(
       .DATA_W(DATA_W),
       .N_WORDS(2 * N_WORDS),
-      .ADDR_W(ADDR_W)
+      .ADDR_W(ADDR_W),
+      .STYLE(STYLE)
   ) u_vectors (
       .clk(clk),
       .w_en(push),

@@ -27,6 +27,7 @@ module bnn_table #(
   genvar i;
   generate
     for (i = 0; i < LANES; i = i + 1) begin : g_lane
+      (* keep_hierarchy *)
       bnn_rom #(
           .DATA_W(OUT_W),
           .N_WORDS(1 << IN_W),

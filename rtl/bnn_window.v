@@ -23,7 +23,8 @@ module bnn_window #(
     parameter [PLANES-1:0] PAD_BITS = 0,  // code that stands in the margin
     parameter ADDR_W = 5,  // log2 of the buffer's words
     parameter POS_W = 8,  // bits of a signed word position, frame plus buffer and margins
-    parameter INDEX_W = 4  // bits of a signed row, column, group or word index
+    parameter INDEX_W = 4,  // bits of a signed row, column, group or word index
+    parameter STYLE = "auto"  // of the buffer, as in bnn_ram
 ) (
     input wire clk,
     input wire rst,
@@ -168,7 +169,8 @@ module bnn_window #(
   bnn_ram #(
       .DATA_W(PLANES * LANES),
       .N_WORDS(DEPTH),
-      .ADDR_W(ADDR_W)
+      .ADDR_W(ADDR_W),
+      .STYLE(STYLE)
   ) u_ring (
       .clk(clk),
       .w_en(push),

@@ -15,6 +15,8 @@ from pathlib import Path
 from bnnhw.ir.hardware import index_bits
 
 RTL = Path(__file__).resolve().parent.parent / "rtl"
+TEXTS = {"FILE", "STYLE"}
+"""Parameters that are text: the memory file, and how tools build a memory."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,9 @@ class Folds:
 
 
 def ports(module: str, parameters: dict[str, int]) -> list[tuple[str, str, int | None]]:
-    """(direction, name, bits) of a module's ports under the given parameters, which must be all but FILE; no bits where it is no vector."""
+    """(direction, name, bits) of a module's ports under the given parameters, which must be all but TEXTS; no bits where it is no vector."""
     text = (RTL / f"{module}.v").read_text()
-    declared = set(re.findall(r"^ +parameter (?:\[.*?\] )?(\w+)", text, re.M)) - {"FILE"}
+    declared = set(re.findall(r"^ +parameter (?:\[.*?\] )?(\w+)", text, re.M)) - TEXTS
     assert declared == set(parameters), f"{module}: parameters {sorted(declared ^ set(parameters))} differ from its header"
     found = []
     for direction, top, name in re.findall(r"^ +(input|output) (?:wire|reg) +(?:\[(.+?):0\] )?(\w+),?$", text, re.M):

@@ -109,12 +109,17 @@ def elaborate(files: Mapping[str, str], top: str, parameters: Mapping[str, str])
     return f"read_verilog {sources}; " + (f"chparam{given} {top}; " if given else "") + f"hierarchy -top {top}"
 
 
+def mapping(target: Target, top: str) -> str:
+    """Commands that map `top` for a family, and then flatten what was mapped apart."""
+    return f"{target.command} -top {top}; setattr -unset keep_hierarchy t:*; flatten; opt_clean"
+
+
 def synthesise(files: Mapping[str, str], top: str, target: Target, folder: Path, parameters: Mapping[str, str] | None = None) -> Cells:
     """Cells of `top` with these parameters, flattened, for `target`; at once where the same was done before.
 
     `files`: {path: text} of all that it reads, Verilog and memories; they are written into `folder`. Errors: ToolError.
     """
-    script = f"{elaborate(files, top, parameters or {})}; {target.command} -top {top}; tee -q -o cells.txt stat"
+    script = f"{elaborate(files, top, parameters or {})}; {mapping(target, top)}; tee -q -o cells.txt stat"
     counts = read_stat(_kept(files, script, "cells.txt", folder))
     try:
         return target.cells(counts)
@@ -124,12 +129,12 @@ def synthesise(files: Mapping[str, str], top: str, target: Target, folder: Path,
 
 def netlist(files: Mapping[str, str], top: str, target: Target, folder: Path) -> str:
     """Verilog of the mapped and flattened `top`, at once where the same was done before. Errors: ToolError."""
-    return _kept(files, f"{elaborate(files, top, {})}; {target.command} -top {top}; write_verilog -noattr netlist.v", "netlist.v", folder)
+    return _kept(files, f"{elaborate(files, top, {})}; {mapping(target, top)}; write_verilog -noattr netlist.v", "netlist.v", folder)
 
 
 def mapped(files: Mapping[str, str], top: str, target: Target, folder: Path, parameters: Mapping[str, str]) -> str:
     """The mapped and flattened `top` with these parameters as Yosys' JSON, at once where the same was done before. Errors: ToolError."""
-    script = f"{elaborate(files, top, parameters)}; {target.command} -top {top}; select {top}; write_json -selected netlist.json"
+    script = f"{elaborate(files, top, parameters)}; {mapping(target, top)}; select {top}; write_json -selected netlist.json"
     return _kept(files, script, "netlist.json", folder)
 
 
