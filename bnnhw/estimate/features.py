@@ -69,11 +69,11 @@ class _Size:
         for name, n in terms.items():
             self.luts[name] = self.luts.get(name, 0) + n
 
-    def rom(self, width: int, words: int) -> bool:
+    def rom(self, width: int, words: int, style: str = "auto") -> bool:
         """A read-only memory of contents like random ones; False where it is a constant."""
         if words == 1:
             return False
-        found = memory(self.target, width, words, Kind.ROM)
+        found = memory(self.target, width, words, Kind.ROM, style)
         self.memories.append(found)
         if found.style is Style.LOGIC:
             columns = distinct(width, words)
@@ -86,9 +86,9 @@ class _Size:
             self.register((found.banks - 1).bit_length())
         return True
 
-    def ram(self, width: int, words: int, kind: Kind = Kind.RAM) -> None:
+    def ram(self, width: int, words: int, kind: Kind = Kind.RAM, style: str = "auto") -> None:
         """A written memory."""
-        found = memory(self.target, width, words, kind)
+        found = memory(self.target, width, words, kind, style)
         self.memories.append(found)
         self.muxes += width * mux_luts(found.banks, self.target)
         if found.style is Style.LOGIC:
@@ -145,9 +145,13 @@ def mux_luts(inputs: int, target: str) -> int:
     return ceil((inputs - 1) / (3 if LUT_INPUTS[target] == 6 else 1))
 
 
+ALIKE = 24
+"""Words up to which columns of a memory may well be equal."""
+
+
 def distinct(columns: int, words: int) -> float:
     """Expected number of different columns that are no constant, among `columns` random ones of `words` bits."""
-    if words > 24:
+    if words > ALIKE:
         return columns
     functions = 2**words - 2
     return functions * (1 - (1 - 1 / (functions + 2)) ** columns)
@@ -183,7 +187,7 @@ def digits(n: int) -> int:
 def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     pe, simd, planes, turns, count_w, sum_w = p["PE"], p["SIMD"], p["PLANES"], p["N_TURNS"], p["COUNT_W"], p["SUM_W"]
     units = pe * planes
-    stored = s.rom(pe * simd * (2 if p["GATE"] == 2 else 1), p["N_WORDS"])
+    stored = s.rom(pe * simd * (2 if p["GATE"] == 2 else 1), p["N_WORDS"], _style(raw))
     kind = "free" if not stored else "masked" if p["GATE"] == 2 else "gate"
     counted = simd if stored or p["GATE"] == 0 else simd / 2  # of weights that are constant and 0, nothing is left
     s.gates(**{f"{kind}_{name}": units * n for name, n in popcount(counted, p["COUNT_W"]).items()})
@@ -200,13 +204,15 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
         varied = sum(not _shift(coeffs[q::planes]) for q in range(planes))
         dsps = multipliers(s.target, sum_w, count_w, sum_w)
         s.dsps = pe * varied * dsps
-        if s.target == "ecp5" and planes & (planes - 1):  # also for the place of a turn's coefficients
-            s.dsps += 2 if p["TURN_W"] > 1 else 1
         s.gates(products=pe * varied * count_w * sum_w, product_sums=pe * (planes - 1) * sum_w)
     s.counter("beat", p["N_BEATS"], p["BEAT_W"])
     s.counter("address", p["N_WORDS"], p["ADDR_W"])
     s.counter("turn", turns, p["TURN_W"])
     s.register(planes * simd + units * count_w + pe * sum_w)
+
+
+def _style(raw: Parameters) -> str:
+    return str(raw.get("STYLE", '"auto"')).strip('"')
 
 
 def _shift(factors: list[int]) -> bool:
@@ -268,7 +274,7 @@ def _window(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     padded = padded or (p["OUT_ROWS"] - 1) * p["STRIDE_Y"] + (p["KERNEL_Y"] - 1) * p["DILATION_Y"] >= p["ROWS"]
     s.gates(margin=bits * bool(padded), padded=float(bool(padded)))
     s.flip_flops |= {"counters": counters * p["INDEX_W"], "index": 2 * p["INDEX_W"], "position": 3 * p["POS_W"], "address": 2 * p["ADDR_W"]}
-    s.ram(bits, 1 << p["ADDR_W"])
+    s.ram(bits, 1 << p["ADDR_W"], style=_style(raw))
 
 
 def _gearbox(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
@@ -290,7 +296,7 @@ def _replay(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     s.gates(address=p["ADDR_W"])
     s.flip_flops["address"] = p["ADDR_W"]
     s.counter("pass", p["N_PASSES"], p["PASS_W"])
-    s.ram(p["DATA_W"], 2 * p["N_WORDS"])
+    s.ram(p["DATA_W"], 2 * p["N_WORDS"], style=_style(raw))
 
 
 def _fifo(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:

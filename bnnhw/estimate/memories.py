@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from math import ceil
+from math import inf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 MUX_COST = 0.5
 """Of a multiplexer's input bit, or a decoder's output, where words lie in several banks."""
@@ -96,30 +100,44 @@ ROM_BIT = {"xc7": 1 / 64, "xcup": 1 / 64, "ecp5": 1 / 16, "gowin": 1 / 16, "ice4
 
 
 @lru_cache(maxsize=1 << 16)
-def memory(target: str, width: int, words: int, kind: Kind) -> Memory:
-    """The cheapest form of a memory of `words` words of `width` bits in the family named `target`."""
+def memory(target: str, width: int, words: int, kind: Kind, style: str = "auto") -> Memory:
+    """The cheapest form of a memory of `words` words of `width` bits in the family named `target`, of that style if one is asked for."""
     bit = ROM_BIT[target] if kind is Kind.ROM else 1.0
-    best, found = width * words * bit, Memory(Style.LOGIC)
-    units = (() if kind is Kind.ROM else LUT_RAMS[target]) + (() if kind is Kind.QUEUE else BLOCKS[target])
+    best, found = inf if style == "block" else width * words * bit, Memory(Style.LOGIC)
+    luts = () if kind is Kind.ROM or style == "block" else LUT_RAMS[target]
+    if luts and style == "distributed":
+        best = inf
+    units = luts + (() if kind is Kind.QUEUE or style == "distributed" else BLOCKS[target])
     for unit in units:
         for shape in unit.shapes:
-            cost, used = _units(unit, *shape, width, words, kind)
+            cost, used, banks = _units(unit, *shape, width, words, kind)
             if cost < best:
-                best, found = cost, used
+                best, found = cost, Memory(Style.LUTS if unit.luts else Style.BLOCK, unit.block_rams * used, unit.luts * used, banks)
     return found
 
 
-def _units(unit: Unit, unit_width: int, unit_words: int, width: int, words: int, kind: Kind) -> tuple[float, Memory]:
-    """Cost of a memory in one shape of a unit, and what it is then."""
-    banks = ceil(words / unit_words)
+def block_roms(target: str, widths: NDArray[np.int64], words: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Block RAMs of read-only memories of the style "block", and their banks, of many at once."""
+    best, block_rams, banks = np.full(widths.shape, inf), np.zeros(widths.shape), np.ones(widths.shape, np.int64)
+    for unit in BLOCKS[target]:
+        for shape in unit.shapes:
+            cost, used, parts = _units(unit, *shape, widths, words, Kind.ROM)
+            less = cost < best
+            best, block_rams, banks = np.where(less, cost, best), np.where(less, unit.block_rams * used, block_rams), np.where(less, parts, banks)
+    return block_rams, banks
+
+
+def _units(unit: Unit, unit_width: int, unit_words: int, width: Any, words: Any, kind: Kind) -> tuple[Any, Any, Any]:
+    """Cost of a memory in one shape of a unit, units and banks; width and words are numbers or arrays."""
+    banks = -(-words // unit_words)
     if unit.luts:
-        units = banks * ceil(width / unit_width)
+        units = banks * -(-width // unit_width)
         cost = units * (unit.cost - unit.scale) + banks * width / unit_width * unit.scale
     else:  # banks lie beside each other in a block
-        step = width if banks == 1 or kind is Kind.ROM else ceil(width / unit.byte) * unit.byte
-        units = ceil(banks * step / unit_width)
+        step = width if kind is Kind.ROM or banks == 1 else -(-width // unit.byte) * unit.byte
+        units = -(-(banks * step) // unit_width)
         cost = units * unit.cost
-    cost += MUX_COST * (banks - 1) * width
+    cost = cost + MUX_COST * (banks - 1) * width
     if kind is not Kind.ROM:
         cost += unit.overhead + (MUX_COST * banks if banks > 1 else 0) + (QUEUE_COST if kind is Kind.QUEUE else 0)
-    return cost, Memory(Style.LUTS if unit.luts else Style.BLOCK, unit.block_rams * units, unit.luts * units, banks)
+    return cost, units, banks

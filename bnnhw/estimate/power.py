@@ -316,11 +316,21 @@ def expected_picojoules(target: str, found: Cost, work: int, interval: int) -> f
 
     Typical coefficients; for the comparison of foldings, not as a figure.
     """
+    return switched_picojoules(target, found, work) + clock_picojoules(target) * found.flip_flops * interval
+
+
+def clock_picojoules(target: str) -> float:
+    """Energy of the clock in a flip-flop and cycle."""
+    return family_of(target).clock.value
+
+
+def switched_picojoules(target: str, found: Cost, work: int) -> float:
+    """The part of `expected_picojoules` that depends on the work alone."""
     family = family_of(target)
     logic = (family.lut.value + family.net.value) * found.luts * family.glitches.value
     registers = (family.flip_flop.value + family.net.value) * found.flip_flops
     used = TOGGLING * (logic + registers) + family.read.value * found.block_rams + 2 * TOGGLING * family.dsp.value * found.dsps
-    return used * work + family.clock.value * found.flip_flops * interval
+    return used * work
 
 
 def rate(found: Toggling, cycles: int) -> float:

@@ -9,7 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bnnhw.estimate.features import Terms, features, popcount
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.estimate.features import ALIKE, LUT_INPUTS, Terms, features, popcount
 from bnnhw.estimate.parts import Part, by_layer
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.instances import Instance, Pipeline
@@ -114,11 +117,42 @@ def sums(chain: Pipeline, target: str) -> Cost:
     return Cost(*(sum(getattr(c, f.name) for c in each) for f in fields(Cost)))  # type: ignore[arg-type]
 
 
-def popcount_luts(units: int, bits: int, target: str) -> float:
-    """LUTs, at least, of `units` popcounts of `bits` bits behind weights from a memory."""
-    weights = model(target).modules["bnn_matvec.logic"]["luts"]
-    terms = popcount(bits, bits.bit_length())
-    return units * min(sum(n * weights.get(f"{gate}_{name}", 0.0) for name, n in terms.items()) for gate in ("gate", "masked"))
+@dataclass(frozen=True)
+class ProductBound:
+    """What a matrix-vector unit with weights from a memory costs at least."""
+
+    target: str
+    masked: bool
+    """Whether weights may be 0."""
+    multiplied: bool
+    """Whether popcounts may be multiplied in DSPs."""
+
+    def _each(self, kind: str, terms: Terms) -> float:
+        """The same weighted sum in each variant that the module may be of, the least."""
+        modules = model(self.target).modules
+        variants = ("bnn_matvec.logic", "bnn_matvec.dsp") if self.multiplied else ("bnn_matvec.logic",)
+        return min(weighed(terms, modules[name][kind]) for name in variants if name in modules)
+
+    def unit_luts(self, bits: int) -> float:
+        """LUTs of a popcount of `bits` bits."""
+        kind = "masked" if self.masked else "gate"
+        return self._each("luts", {"units": 1, **{f"{kind}_{name}": n for name, n in popcount(bits, bits.bit_length()).items()}})
+
+    def register_bit(self) -> float:
+        """Flip-flops of a bit of the data path."""
+        return self._each("flip_flops", {"data": 1})
+
+    def accumulator_bit(self) -> float:
+        """LUTs of a bit of an accumulator."""
+        return self._each("luts", {"accumulate": 1})
+
+    def rom_luts(self, width: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[np.float64]:
+        """LUTs of read-only memories that are made of them; 0 for so few words that columns may be equal."""
+        weights = model(self.target).modules["bnn_matvec.logic"]["luts"]
+        per_lut = 2 ** LUT_INPUTS[self.target]
+        few = weights.get("rom_few", 0.0) * words / per_lut + weights.get("rom", 0.0)
+        many = weights.get("rom_words", 0.0) * words / per_lut
+        return np.where(self.multiplied | (words <= ALIKE), 0, width * np.where(words <= per_lut, few, many))
 
 
 def estimate(chain: Pipeline, target: str) -> Estimate:

@@ -16,7 +16,7 @@ from bnnhw.ir.heads import Fixed, Sums
 from bnnhw.ir.instances import Instance, Memory, Pipeline, Stream, Wire
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import Add, Concat, Gather, Layer, MatVec, Multiply, Pool, Requantise, SumPool, Table
-from bnnhw.ir.wiring import Wiring, literal
+from bnnhw.ir.wiring import Wiring, literal, styled
 
 MAX_LITERAL_BITS = 32_768
 """What every tool takes."""
@@ -105,11 +105,16 @@ class Parts(Wiring):
 
     def windows(self, layer: MatVec | Gather, f: d.Folding, end: Wire) -> Wire:
         """The windows of a product's inputs, `f.lanes` of them a beat."""
-        if isinstance(layer, MatVec) and isinstance(layer.x, Integers):
-            end = self.planes(layer.name, layer.name, end)
-        if d.windowed(layer):
-            end = self.window(layer, f, end, 0 if isinstance(layer, Gather) else _code_bits(layer.x, layer.window.pad_level))
-        return end
+        end = self.bits(layer, end)
+        return self.sliding(layer, f, end) if d.windowed(layer) else end
+
+    def bits(self, layer: MatVec | Gather, end: Wire) -> Wire:
+        """A product's inputs in planes."""
+        return self.planes(layer.name, layer.name, end) if isinstance(layer, MatVec) and isinstance(layer.x, Integers) else end
+
+    def sliding(self, layer: MatVec | Gather, f: d.Folding, end: Wire) -> Wire:
+        """The sliding window of a product."""
+        return self.window(layer, f, end, 0 if isinstance(layer, Gather) else _code_bits(layer.x, layer.window.pad_level))
 
     def vectors(self, layer: MatVec | Gather, f: d.Folding, end: Wire) -> Wire:
         """A product's inputs, `f.simd` of a window a beat, or one for lookups."""
@@ -123,7 +128,7 @@ class Parts(Wiring):
         rows, turns, beats = d.row_folds(layer, f), d.plane_folds(layer, f), d.segment_folds(layer, f)
         work, input_turns = d.compute_beats(layer, f), d.input_turns(layer, f)
         if rows * turns > 1:
-            end = self.replay(name, end, segments * beats, rows * turns, work // input_turns)
+            end = self.replay(name, end, segments * beats, rows * turns, work // input_turns, f.replay_memory)
         elif input_turns > 1:
             end = self.queue(name, f"{name}_turns_fifo", end, 2)  # so that the next beat is made ready during the turns
         if input_turns > 1:
@@ -137,7 +142,7 @@ class Parts(Wiring):
         parameters: dict[str, int | str] = {
             "PE": pe, "SIMD": f.simd, "PLANES": x.planes, "N_TURNS": input_turns, "GATE": int(gate(layer)), "N_BEATS": beats, "N_WORDS": words,
             "COUNT_W": count_bits, "SUM_W": sum_bits, "COEFFS": literal(coeffs, sum_bits), "TURN_W": index_bits(input_turns),
-            "BEAT_W": index_bits(beats), "ADDR_W": index_bits(words),
+            "BEAT_W": index_bits(beats), "ADDR_W": index_bits(words), **styled(f.weight_memory),
         }  # fmt: skip
         outputs = layer.weights.outputs
         m = Stream(work // (beats * input_turns) * pe, pe, pe, 1, sum_bits)

@@ -112,6 +112,7 @@ class Wiring:
             "DILATION_Y": w.dilation[0], "DILATION_X": w.dilation[1], "PAD_Y": w.pad[0], "PAD_X": w.pad[1],
             "PAD_BITS": pad_bits,
             "ADDR_W": index_bits(f.buffer_words), "POS_W": signed_bits(-reach, 2 * reach), "INDEX_W": signed_bits(-index, index),
+            **styled(f.window_memory),
         }  # fmt: skip
         m = Stream(w.out_pixels * w.taps * channels, w.taps * channels // groups, f.lanes, s.planes, s.elem_bits)
         beats = max(d.input_beats(layer, f.lanes), d.window_beats(layer, f.lanes))
@@ -127,11 +128,12 @@ class Wiring:
         }  # fmt: skip
         return self.add("bnn_accumulate", f"{layer}_accumulate", layer, parameters, (end,), m, end.stream.beats)
 
-    def replay(self, layer: str, end: Wire, words: int, passes: int, beats: int) -> Wire:
-        """Each vector of `words` words `passes` times."""
+    def replay(self, layer: str, end: Wire, words: int, passes: int, beats: int, style: str = "auto") -> Wire:
+        """Each vector of `words` words `passes` times, from a memory of that style."""
         s = end.stream
         parameters: dict[str, int | str] = {
             "DATA_W": s.width, "N_WORDS": words, "N_PASSES": passes, "ADDR_W": index_bits(2 * words), "PASS_W": index_bits(passes),
+            **styled(style),
         }  # fmt: skip
         return self.add("bnn_replay", f"{layer}_replay", layer, parameters, (end,), replace(s, elements=s.elements * passes), beats)
 
@@ -142,6 +144,11 @@ class Wiring:
             "LANES": s.lanes, "S_PLANES": s.planes, "M_PLANES": planes, "N_TURNS": turns, "TURN_W": index_bits(turns),
         }  # fmt: skip
         return self.add("bnn_turns", f"{layer}_turns", layer, parameters, (end,), replace(s, elements=s.elements * turns, planes=planes), beats)
+
+
+def styled(memory: str) -> dict[str, int | str]:
+    """The parameter of a memory's style, where one is asked for."""
+    return {} if memory == "auto" else {"STYLE": f'"{memory}"'}
 
 
 def literal(entries: list[int], bits: int) -> str:

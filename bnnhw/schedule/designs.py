@@ -17,6 +17,7 @@ from bnnhw.schedule.folding import complete_folding, input_lanes, output_lanes, 
 from bnnhw.schedule.queues import join_queues
 
 LONG_KEY = 120
+MEMORIES = ("weight_memory", "window_memory", "replay_memory")
 PRODUCT_KEYS = ("pe", "simd", "planes", "input_planes")
 Count = Annotated[int, Field(ge=1, le=1 << 24)]
 
@@ -34,6 +35,9 @@ class _Layer(_Strict):
     buffer: Count | None = None
     fifo: Count = 2
     queues: tuple[Count, ...] = ()
+    weight_memory: str = "auto"
+    window_memory: str = "auto"
+    replay_memory: str = "auto"
 
 
 class _Port(_Strict):
@@ -72,7 +76,16 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
         planes = entry.planes or (layer.weights.planes if isinstance(layer, MatVec) else 1)
         given.append(
             d.Folding(
-                layer.name, entry.pe, entry.simd, planes, entry.input_planes or 0, entry.lanes or 0, entry.buffer or 0, entry.fifo, entry.queues
+                layer.name,
+                entry.pe,
+                entry.simd,
+                planes,
+                entry.input_planes or 0,
+                entry.lanes or 0,
+                entry.buffer or 0,
+                entry.fifo,
+                entry.queues,
+                *(getattr(entry, memory) for memory in MEMORIES),
             )
         )
     slowest = slowest_product(net, given)
@@ -125,6 +138,7 @@ def write_design(net: Network, design: d.Design) -> str:
         keys |= {"input_planes": f.input_planes} if f.input_planes else {}
         keys |= {"lanes": f.lanes} if f.lanes else {}
         keys |= {"buffer": f.buffer_words} if f.buffer_words else {}
+        keys |= {memory: style for memory in MEMORIES if (style := getattr(f, memory)) != "auto"}
         keys |= {"fifo": f.fifo_words} | ({"queues": list(f.queue_words)} if f.queue_words else {})
         inner = ", ".join(f"{k}: {v}" for k, v in keys.items())
         key = _scalar(f.name)

@@ -1,305 +1,276 @@
-"""The folding with least cost for an interval, found exactly: a dynamic programme along the layers.
+"""The best design of a network, found exactly: shortest paths through the graph of all designs.
 
-Given the interval, layers share nothing but the streams between them and the budgets. So the best designs of the first
-layers, one set for each choice of the streams that are still open, hold every beginning of a best design. A set keeps
-all that no other beats in each cost that matters.
+What minimises one weighted sum of costs is a shortest path. Costs are bounds from below until a path needs them, and are
+made exact only as far as a shorter path could go through them. With budgets, Lagrange multipliers weigh what is scarce: they
+tell which budgets cannot be kept, and which edges no best design within them can use. What is left is searched with labels.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from itertools import product
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import groupby
 from math import inf
-from typing import TypeVar
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bnnhw.ir import design as d
-from bnnhw.ir.hardware import popcount_form
-from bnnhw.ir.instances import Instance, Stream, Wire
-from bnnhw.ir.integer import PORT, Network
-from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
-from bnnhw.ir.pipeline import Parts
-from bnnhw.schedule.folding import buffer_words, ceilings, input_lanes, output_lanes
-from bnnhw.schedule.queues import Waits, words_of_pixel
+from bnnhw.schedule.choices import F64, Choices, Stage
 
-T = TypeVar("T")
-Vector = tuple[float, ...]
-Price = Callable[[Instance], Vector]
-"""Costs of an instance, the one to minimise first; the others count where it is equal, or against the limits."""
-ALL = 16
-"""PE and SIMD up to which every number is tried; above, those that are the least for their number of turns."""
-Lanes = Callable[[int, int], float]
-"""Popcounts, and the bits that each counts, to their cost."""
-
-
-@dataclass(frozen=True)
-class Open:
-    """A layer's output that some layers have still to read."""
-
-    name: str
-    stream: Stream
-    readers: int
-    words: int
-    """Words of one of its pixels, at most."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The foldings of some layers, the last one first."""
-
-    folding: d.Folding
-    before: Choice | None
-
-    def foldings(self) -> tuple[d.Folding, ...]:
-        """In the order of the layers."""
-        found: list[d.Folding] = []
-        at: Choice | None = self
-        while at is not None:
-            found.append(at.folding)
-            at = at.before
-        return tuple(reversed(found))
+AT_ONCE = 256
+"""Edges that are priced before the shortest path is sought again."""
+STEPS = 40
+"""Of the multipliers, at most: they need not be the best."""
+CLOSE = 0.003
+"""Change of the shares below which they are good enough."""
+ROUNDS = 400
+"""In which shares are found."""
+Mask = list[NDArray[np.bool_]]
+"""Per stage, which edges may be used."""
+Path = tuple[int, ...]
+"""An edge of each stage."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A complete design's foldings and costs."""
+    """A complete design's costs, by kind, and its foldings."""
 
-    costs: Vector
+    costs: F64
+    path: Path
     foldings: tuple[d.Folding, ...]
 
 
-Partial = tuple[Vector, Choice | None]
-Option = tuple[Vector, d.Folding]
-States = dict[tuple[Open, ...], list[Partial]]
-
-
 class Search:
-    """Least designs of one network for one price; what was priced is kept between intervals."""
+    """Best designs of one network; what was priced is kept from one to the next."""
 
-    def __init__(self, net: Network, price: Price, costs: int, limits: Vector | None = None, lanes: Lanes | None = None) -> None:
-        """`costs`: how many a price has; `limits`: the most of each, without them only the first counts, the next where it is equal.
+    def __init__(self, choices: Choices) -> None:
+        self.choices, self.stages = choices, choices.stages
 
-        `lanes`: the first cost of popcounts at least, which spares the search what is too large.
-        """
-        self.lanes = lanes
-        self.net, self.price, self.nothing = net, price, (0.0,) * costs
-        self.limits = limits
-        self.waits = Waits(net)
-        self._priced: dict[object, tuple[Vector, int, Stream]] = {}
-        self._behind: dict[d.Folding, float] = {}
+    def best(self, weights: F64, interval: int) -> Found | None:
+        """The design of the least weighted costs whose frames follow each other in at most `interval` cycles; None where there is none."""
+        return self._best(weights, interval)
 
-    def designs(self, interval: int) -> list[Found]:
-        """Complete designs that no other beats, for frames every `interval` cycles at most; none where there is none."""
-        lanes = input_lanes(self.net, interval)
-        costs, beats, stream = self._entrance(lanes)
-        states: States = {}
-        if beats <= interval:
-            states[(Open(PORT, stream, len(self.net.readers[PORT]), self.net.port.shape[0]),)] = [(costs, None)]
-        for layer in self.net.layers:
-            if not states:
-                return []
-            states = self._step(layer, states, interval)
-        found: list[Partial] = []
-        for (end,), partials in states.items():
-            costs, beats, _ = self._exit(end.stream, output_lanes(self.net, interval))
-            if beats <= interval:
-                found += [(_sum(so_far, costs), choice) for so_far, choice in partials]
-        return [Found(costs, choice.foldings()) for costs, choice in self._best(found) if choice is not None]
+    def within(self, weights: F64, limits: F64, interval: int) -> Found | None:
+        """The same among those whose costs are at most `limits`; None where there is none."""
+        known = self.any_within(limits, interval)
+        if known is None:
+            return None
+        kinds, scale = _limited(limits)
+        upper, factors = float(known.costs @ weights), np.zeros(len(kinds))
+        best, kept = -inf, factors
+        for _ in range(STEPS):
+            found = self._best(_weighed(weights, factors, kinds, scale), interval)
+            assert found is not None
+            over = (found.costs - limits)[kinds] / scale
+            lower = float(found.costs @ weights + factors @ over)
+            if lower > best:
+                best, kept = lower, factors
+            if (over <= 0).all() and float(found.costs @ weights) <= upper:
+                known, upper = found, float(found.costs @ weights)
+            if best >= upper or not (norm := float(over @ over)):
+                break
+            factors = np.maximum(0, factors + (upper - lower) / norm * over)
+        bound = upper + float(kept @ (limits[kinds] / scale))
+        found = self._labelled(weights, limits, _weighed(weights, kept, kinds, scale), bound, interval)
+        return known if found is None else found
 
-    def _step(self, layer: Layer, states: States, interval: int) -> States:
-        """The states behind a layer from those before it."""
-        found: States = defaultdict(list)
-        names = self.net.inputs_of(layer)
-        if isinstance(layer, MatVec | Gather):
-            alike: dict[tuple[Open, ...], States] = defaultdict(dict)
-            for opens, partials in states.items():
-                alike[self._left(opens, names)][opens] = partials
-            for left, group in alike.items():
-                self._product_step(layer, left, group, interval, found)
-        else:
-            for opens, partials in states.items():
-                self._other_step(layer, opens, partials, interval, found)
-        return {state: best for state, partials in found.items() if (best := self._best(partials))}
+    def any_within(self, limits: F64, interval: int) -> Found | None:
+        """Some design whose costs are at most `limits`; None where there is none."""
+        kinds, scale = _limited(limits)
+        factors, seen = np.full(len(kinds), 1 / max(1, len(kinds))), list[F64]()
+        best, kept = -inf, factors
+        for _ in range(STEPS):
+            found = self._best(_weighed(np.zeros(len(limits)), factors, kinds, scale), interval)
+            if found is None:
+                return None
+            over = (found.costs - limits)[kinds] / scale
+            if (over <= 0).all():
+                return found
+            if (lower := float(factors @ over)) > 0:
+                return None
+            if lower > best:
+                best, kept = lower, factors
+            seen.append(over)
+            before, factors = factors, (factors + _mixed(np.array(seen))) / 2
+            if np.abs(factors - before).max() < CLOSE:
+                break
+        weights = _weighed(np.zeros(len(limits)), kept, kinds, scale)
+        return self._labelled(None, limits, weights, float(kept @ (limits[kinds] / scale)), interval)
 
-    def _made(self, layer: Layer, f: d.Folding, stream: Stream) -> Open:
-        return Open(layer.name, stream, max(1, len(self.net.readers[layer.name])), words_of_pixel(layer, f))
+    def _best(self, weights: F64, interval: int) -> Found | None:
+        """Price what a shortest path may need until there is one of exact costs."""
+        while True:
+            usable = self.choices.open(interval)
+            lengths = [np.where(ok, stage.costs @ weights, inf) for stage, ok in zip(self.stages, usable, strict=True)]
+            ahead, behind = self._ahead(lengths), self._behind(lengths)
+            if ahead[-1][0] == inf:
+                return None
+            exact = [np.where(stage.priced, length, inf) for stage, length in zip(self.stages, lengths, strict=True)]
+            reached = self._ahead(exact)
+            if not self._price(lengths, ahead, behind, float(reached[-1][0])):
+                return self._found(self._path(exact, reached))
 
-    def _other_step(self, layer: Layer, opens: tuple[Open, ...], partials: list[Partial], interval: int, found: States) -> None:
-        """Every folding of a layer that is no product, behind one choice of streams."""
-        names = self.net.inputs_of(layer)
-        sources = tuple(next(o for o in opens if o.name == name) for name in names)
-        left = self._left(opens, names)
-        queues = self.waits.words(layer, tuple(o.words for o in sources)) if len(sources) > 1 else ()
-        for f in _lanes(layer, d.Folding(layer.name, queue_words=queues)):
-            costs, beats, stream = self._layer(layer, f, sources)
-            if beats <= interval:
-                found[(*left, self._made(layer, f, stream))] += [(_sum(a, costs), Choice(f, before)) for a, before in partials]
+    def _price(self, lengths: list[F64], ahead: list[F64], behind: list[F64], most: float) -> bool:
+        """Price the most promising edges on paths shorter than `most`; False where there are none."""
+        waiting = list[tuple[float, int, int]]()
+        for n, (stage, through) in enumerate(zip(self.stages, self._through(lengths, ahead, behind), strict=True)):
+            promising = np.flatnonzero(~stage.priced & (through < most))
+            if len(promising) > AT_ONCE:
+                promising = promising[np.argpartition(through[promising], AT_ONCE)[:AT_ONCE]]
+            waiting += [(float(through[edge]), n, int(edge)) for edge in promising]
+        for _, n, edge in nsmallest(AT_ONCE, waiting):
+            self.choices.price(self.stages[n], edge)
+        return bool(waiting)
 
-    def _product_step(self, layer: MatVec | Gather, left: tuple[Open, ...], states: States, interval: int, found: States) -> None:
-        """Every folding of a product: for each SIMD the best ways to it, for each of them the product itself."""
-        name = self.net.inputs_of(layer)[0]
-        ways = [(next(o for o in opens if o.name == name).stream, partials) for opens, partials in states.items()]
-        ways.sort(key=lambda way: way[1][0][0])
-        arrived: dict[int, list[tuple[Vector, tuple[Choice | None, d.Folding]]]] = {}
-        least: dict[int, float] = defaultdict(lambda: inf)  # by PE, the first cost of the best design up to here
-        before = ways[0][1][0][0][0]
-        # Where sums have the same bits for every SIMD, what stands behind them costs the same.
-        same_head = isinstance(layer, MatVec) and popcount_form(layer).sum_bits > layer.window.fan_in.bit_length()
-        for group in _product_foldings(layer, interval, {stream.lanes for stream, _ in ways}):
-            behind, too_large = 0.0, False
-            for f in group:
-                if too_large and f is not group[-1]:
-                    continue  # the last may be the one whose weights are constants
-                too_large = self.limits is None and before + self._lanes(layer, f) + behind >= least[f.pe]
-                if too_large:
-                    continue  # with its lanes and its head alone it costs more
-                if f.simd not in arrived:
-                    arrived[f.simd] = self._best(list(self._arrivals(layer, f.simd, ways, interval)))
-                if not arrived[f.simd]:
-                    continue
-                costs, beats, stream = self._product(layer, f)
-                behind = self._behind[f] if same_head else 0.0
-                if beats <= interval:
-                    state = (*left, self._made(layer, f, stream))
-                    for so_far, (choice, w) in arrived[f.simd]:
-                        found[state].append((_sum(so_far, costs), Choice(replace(f, lanes=w.lanes, buffer_words=w.buffer_words), choice)))
-                    least[f.pe] = min(least[f.pe], arrived[f.simd][0][0][0] + costs[0])
+    def _labelled(self, weights: F64 | None, limits: F64, multiplied: F64, bound: float, interval: int) -> Found | None:
+        """The best of the designs within the limits whose `multiplied` costs are no more than `bound`; without `weights`, any of them."""
+        bound += 1e-9 * abs(bound)
+        while True:
+            usable = self.choices.open(interval)
+            lengths = [np.where(ok, stage.costs @ multiplied, inf) for stage, ok in zip(self.stages, usable, strict=True)]
+            behind = self._behind(lengths)
+            through = list(self._through(lengths, self._ahead(lengths), behind))
+            left = [np.flatnonzero(~stage.priced & (t <= bound)) for stage, t in zip(self.stages, through, strict=True)]
+            if not any(map(len, left)):
+                break
+            for stage, edges in zip(self.stages, left, strict=True):
+                for edge in edges:
+                    self.choices.price(stage, int(edge))
+        few = [t <= bound for t in through]
+        kinds = np.array([kind for kind in _limited(limits)[0] if self._most(few, kind) > limits[kind]], np.int64)
+        to_go = [self._behind([np.where(ok, stage.costs[:, kind], inf) for stage, ok in zip(self.stages, few, strict=True)]) for kind in kinds]
+        labels = {0: _Labels(np.zeros((1, len(limits))), np.zeros((1, 2), np.int64))}
+        rows = list[dict[int, _Labels]]()
+        for n, (stage, ok) in enumerate(zip(self.stages, few, strict=True)):
+            rows.append(labels)
+            living = [int(edge) for edge in np.flatnonzero(ok) if int(stage.tails[edge]) in labels]
+            labels = {}
+            for head, group in groupby(living, key=stage.head_of):
+                made = _Labels.joined([rows[-1][int(stage.tails[edge])].behind(stage.costs[edge], edge) for edge in group])
+                within = made.costs @ multiplied + behind[n + 1][head] <= bound
+                for kind, b in zip(kinds, to_go, strict=True):
+                    within &= made.costs[:, kind] + b[n + 1][head] <= limits[kind]
+                if within.any():
+                    made = made.chosen(within)
+                    labels[head] = made.chosen(
+                        _undominated(np.column_stack([*([] if weights is None else [made.costs @ weights]), made.costs[:, kinds]]))
+                    )
+        if not labels:
+            return None
+        path, label, at = list[int](), 0, labels[0]
+        for stage, row in zip(reversed(self.stages), reversed(rows), strict=True):
+            last, label = map(int, at.back[label])
+            path.append(last)
+            at = row[int(stage.tails[last])]
+        return self._found(tuple(reversed(path)))
 
-    def _arrivals(
-        self, layer: MatVec | Gather, simd: int, ways: list[tuple[Stream, list[Partial]]], interval: int
-    ) -> Iterator[tuple[Vector, tuple[Choice | None, d.Folding]]]:
-        """The ways to bring `simd` inputs a beat to a product, from the cheapest beginning on."""
-        least = inf
-        for source, partials in ways:
-            if self.limits is None and partials[0][0][0] >= least:
-                return
-            for feed, f in self._feeds(layer, simd, source, interval):
-                for so_far, choice in partials:
-                    yield _sum(so_far, feed), (choice, f)
-                least = min(least, partials[0][0][0] + feed[0])
+    def _most(self, usable: Mask, kind: int) -> float:
+        """The most that a design of these edges has of a kind."""
+        return -float(self._ahead([np.where(ok, -stage.costs[:, kind], inf) for stage, ok in zip(self.stages, usable, strict=True)])[-1][0])
 
-    def _left(self, opens: tuple[Open, ...], taken: tuple[str, ...]) -> tuple[Open, ...]:
-        after = (replace(o, readers=o.readers - taken.count(o.name)) for o in opens)
-        return tuple(o for o in after if o.readers)
+    def _ahead(self, lengths: list[F64]) -> list[F64]:
+        """Per row of nodes, the shortest way from the input port to each."""
+        found: list[F64] = [np.zeros(1)]
+        for stage, length in zip(self.stages, lengths, strict=True):
+            found.append(np.minimum.reduceat(found[-1][stage.tails] + length, stage.first))
+        return found
 
-    def _feeds(self, layer: MatVec | Gather, simd: int, source: Stream, interval: int) -> Iterator[Option]:
-        """The ways to bring `simd` inputs a beat from a stream."""
-        for f in _lanes(layer, d.Folding(layer.name, simd=simd)):
-            costs, beats, windows = self._windows(layer, f, source)
-            if beats > interval:
-                continue
-            more, beats, _ = self._vectors(layer, f, windows)
-            if beats <= interval:
-                yield _sum(costs, more), f
+    def _behind(self, lengths: list[F64]) -> list[F64]:
+        """Per row of nodes, the shortest way from each to the output port."""
+        found: list[F64] = [np.zeros(1)]
+        before = [1, *(len(stage.nodes) for stage in self.stages[:-1])]
+        for nodes, stage, length in zip(reversed(before), reversed(self.stages), reversed(lengths), strict=True):
+            to_go = np.full(nodes, inf)
+            to_go[stage.left] = np.minimum.reduceat((length + found[-1][stage.heads])[stage.by_tail], stage.first_from)
+            found.append(to_go)
+        return found[::-1]
 
-    def _best(self, found: list[tuple[Vector, T]]) -> list[tuple[Vector, T]]:
-        """What no other beats, within the limits."""
-        if self.limits is None:
-            return [min(found, key=lambda x: x[0])] if found else []
-        kept: list[tuple[Vector, T]] = []
-        for entry in sorted(found, key=lambda x: x[0]):
-            within = all(c <= most for c, most in zip(entry[0], self.limits, strict=True))
-            if within and not any(_beats(other[0], entry[0]) for other in kept):
-                kept.append(entry)
-        return kept
+    def _through(self, lengths: list[F64], ahead: list[F64], behind: list[F64]) -> Iterator[F64]:
+        """Per stage, the shortest path through each edge."""
+        for stage, length, a, b in zip(self.stages, lengths, ahead[:-1], behind[1:], strict=True):
+            yield a[stage.tails] + length + b[stage.heads]
 
-    # Prices of a design's parts, by what they depend on.
+    def _path(self, lengths: list[F64], ahead: list[F64]) -> Path:
+        """The edges of the shortest path."""
+        node, found = 0, list[int]()
+        for stage, length, a in zip(reversed(self.stages), reversed(lengths), reversed(ahead[:-1]), strict=True):
+            begin, end = _edges_to(stage, node)
+            edge = begin + int(np.argmin(a[stage.tails[begin:end]] + length[begin:end]))
+            node = int(stage.tails[edge])
+            found.append(edge)
+        return tuple(reversed(found))
 
-    def _entrance(self, lanes: int) -> tuple[Vector, int, Stream]:
-        return self._once(("entrance", lanes), lambda parts: parts.entrance(lanes)[0])
-
-    def _exit(self, stream: Stream, lanes: int) -> tuple[Vector, int, Stream]:
-        def build(parts: Parts) -> Wire:
-            parts.exit(Wire("", stream), lanes)
-            return Wire("", stream)
-
-        return self._once(("exit", stream, lanes), build)
-
-    def _windows(self, layer: MatVec | Gather, f: d.Folding, source: Stream) -> tuple[Vector, int, Stream]:
-        return self._once(("windows", layer.name, f.lanes, source), lambda parts: parts.windows(layer, f, Wire("", source)))
-
-    def _vectors(self, layer: MatVec | Gather, f: d.Folding, source: Stream) -> tuple[Vector, int, Stream]:
-        return self._once(("vectors", layer.name, f.simd, source), lambda parts: parts.vectors(layer, f, Wire("", source)))
-
-    def _product(self, layer: MatVec | Gather, f: d.Folding) -> tuple[Vector, int, Stream]:
-        """The product itself, its head and the queue behind."""
-
-        def build(parts: Parts) -> Wire:
-            w = layer.window
-            if isinstance(layer, Gather):
-                x = Stream(w.out_pixels * w.fan_in, w.fan_in, 1, 1, layer.x.bits)
-                end = parts.gather(layer, f, Wire("", x))
-            else:
-                k = w.fan_in // d.segments(layer)
-                x = Stream(w.out_pixels * w.groups * d.segments(layer) * k, k, f.simd, layer.x.planes)
-                end = parts.matvec(layer, f, Wire("", x))
-            end = parts.published(layer, f, end)[0]
-            self._behind[f] = sum(self.price(i)[0] for i in parts.instances if i.module not in ("bnn_matvec", "bnn_replay", "bnn_turns"))
-            return end
-
-        return self._once(("product", f), build)
-
-    def _lanes(self, layer: MatVec | Gather, f: d.Folding) -> float:
-        """The first cost of a product's lanes, at least: weights that are no constants are assumed."""
-        if isinstance(layer, Gather) or self.lanes is None:
-            return 0
-        if d.compute_beats(layer, f) == layer.window.out_pixels * d.input_turns(layer, f):
-            return 0
-        return self.lanes(f.pe * f.planes * (f.input_planes or layer.x.planes), f.simd)
-
-    def _layer(self, layer: Layer, f: d.Folding, sources: tuple[Open, ...]) -> tuple[Vector, int, Stream]:
-        ends = tuple(Wire("", o.stream) for o in sources)
-        key = ("layer", f, tuple(o.stream for o in sources))
-        return self._once(key, lambda parts: parts.published(layer, f, parts.layer(layer, f, ends))[0])
-
-    def _once(self, key: object, build: Callable[[Parts], Wire]) -> tuple[Vector, int, Stream]:
-        """Costs of the instances that `build` adds, the most beats of one, and the stream that leaves them."""
-        if key not in self._priced:
-            parts = Parts(self.net)
-            stream = build(parts).stream
-            costs = _sum(self.nothing, *(self.price(i) for i in parts.instances))
-            self._priced[key] = costs, max((i.beats for i in parts.instances), default=0), stream
-        return self._priced[key]
+    def _found(self, path: Path) -> Found:
+        costs = sum(stage.costs[edge] for stage, edge in zip(self.stages, path, strict=True))
+        return Found(np.asarray(costs), path, self.choices.foldings(path))
 
 
-def _sum(*vectors: Vector) -> Vector:
-    return tuple(map(sum, zip(*vectors, strict=True)))
+def _edges_to(stage: Stage, node: int) -> tuple[int, int]:
+    return int(np.searchsorted(stage.heads, node)), int(np.searchsorted(stage.heads, node, side="right"))
 
 
-def _beats(a: Vector, b: Vector) -> bool:
-    """Whether `a` is no worse than `b` in any cost."""
-    return all(x <= y for x, y in zip(a, b, strict=True))
+def _limited(limits: F64) -> tuple[NDArray[np.int64], F64]:
+    """Kinds that have a limit, and what their surplus is measured in."""
+    kinds = np.flatnonzero(limits < inf)
+    return kinds, np.maximum(limits[kinds], 1)
 
 
-def _lanes(layer: Layer, f: d.Folding) -> Iterator[d.Folding]:
-    """`f` with each width of words that the layer's channels allow, where it has any."""
-    if not d.windowed(layer) and not d.elementwise(layer):
-        yield f
-        return
-    channels = d.lane_channels(layer)
-    for lanes in range(1, channels + 1):
-        if channels % lanes == 0:
-            words = buffer_words(layer, lanes) if isinstance(layer, Windowed) else 0
-            yield replace(f, lanes=lanes, buffer_words=words)
+def _weighed(weights: F64, factors: F64, kinds: NDArray[np.int64], scale: F64) -> F64:
+    """`weights`, with the limited kinds weighed by their multipliers as well."""
+    found = weights.copy()
+    found[kinds] += factors / scale
+    return found
 
 
-def _product_foldings(layer: MatVec | Gather, interval: int, arriving: set[int]) -> Iterator[list[d.Folding]]:
-    """PE and planes, each the least for its number of turns, each with the SIMD that are fast enough, the least first.
+def _mixed(seen: F64) -> F64:
+    """Shares of the kinds [kinds] of which the least of `seen` [designs, kinds] is nearly greatest: a game, played by multiplicative weights."""
+    played, total = np.zeros(seen.shape[1]), np.zeros(seen.shape[1])
+    step = 1 / np.abs(seen).max()
+    for turn in range(1, ROUNDS + 1):
+        shares = np.exp(played - played.max())
+        shares /= shares.sum()
+        total += shares
+        played += step * seen[np.argmin(seen @ shares)] / turn**0.5
+    return np.asarray(total / total.sum())
 
-    More PE for as many turns are lanes to spare; so is more SIMD, unless as many arrive and no width converter is needed.
-    """
-    plain = d.Folding(layer.name)
-    outputs = layer.out_shape[0] // layer.window.groups
-    rows = sorted({*ceilings(outputs), *range(1, min(outputs, ALL) + 1)})
-    if isinstance(layer, Gather):
-        yield from ([f] for pe in rows if d.compute_beats(layer, f := replace(plain, pe=pe)) <= interval)
-        return
-    k = layer.window.fan_in // d.segments(layer)
-    inputs = sorted({*ceilings(k), *(n for n in arriving if n < k), *range(1, min(k, ALL) + 1)})
-    input_planes = [0 if n == layer.x.planes else n for n in ceilings(layer.x.planes)]
-    for pe, planes, q in product(rows, ceilings(layer.weights.planes), input_planes):
-        f = replace(plain, pe=pe, planes=planes, input_planes=q)
-        first = bisect_left(inputs, -interval, key=lambda simd: -d.compute_beats(layer, replace(f, simd=simd)))
-        yield [replace(f, simd=simd) for simd in inputs[first:]]
+
+@dataclass(frozen=True)
+class _Labels:
+    """Ways from the input port to a node."""
+
+    costs: F64
+    """[ways, kinds]"""
+    back: NDArray[np.int64]
+    """[ways, 2] the last edge, and which of the ways to where it begins."""
+
+    def behind(self, costs: F64, edge: int) -> _Labels:
+        """These ways with one more edge."""
+        count = len(self.costs)
+        return _Labels(self.costs + costs, np.column_stack([np.full(count, edge), np.arange(count)]))
+
+    def chosen(self, which: NDArray[Any]) -> _Labels:
+        """Some of these ways."""
+        return _Labels(self.costs[which], self.back[which])
+
+    @staticmethod
+    def joined(parts: list[_Labels]) -> _Labels:
+        """All ways of several."""
+        return _Labels(np.concatenate([p.costs for p in parts]), np.concatenate([p.back for p in parts]))
+
+
+def _undominated(costs: F64) -> NDArray[np.int64]:
+    """Rows of [ways, costs] that no other row is at most as great as in every cost, the one of the least first cost first."""
+    order = np.lexsort(costs.T[::-1]) if costs.shape[1] else np.arange(len(costs))
+    if costs.shape[1] < 2:
+        return order[:1]
+    if costs.shape[1] == 2:
+        least = np.minimum.accumulate(costs[order, 1])
+        return order[np.concatenate([[True], costs[order[1:], 1] < least[:-1]])]
+    kept = order[:1]
+    for n in order[1:]:
+        if not (costs[kept] <= costs[n]).all(axis=1).any():
+            kept = np.append(kept, n)
+    return kept

@@ -19,6 +19,10 @@ from pathlib import Path
 from bnnhw.tools.targets import TARGETS, Cells, Target
 from bnnhw.tools.verilator import ToolError, cache_folder
 
+MFS = "Gia_ManInsertMfs"
+"""In ABC's last words where its optimisation &mfs fails an assertion (Yosys #1962), which then is left out."""
+WITHOUT_MFS = "+&scorr; &sweep; &dc2; &dch -f -r; &ps; &if {C} {W} {D} {R} -v"
+"""What Yosys has ABC do by default, but that."""
 TIMEOUT = 4 * 3600
 """Seconds of one synthesis."""
 SOUND = max(t.sound_from for t in TARGETS.values())
@@ -150,7 +154,12 @@ def _kept(files: Mapping[str, str], script: str, result: str, folder: Path) -> s
     for path, given in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(given)
-    run(script, folder)
+    try:
+        run(script, folder)
+    except ToolError as e:
+        if MFS not in e.log:
+            raise
+        run(f'scratchpad -set abc9.script "{WITHOUT_MFS}"; {script}', folder)
     text = (folder / result).read_text()
     kept.parent.mkdir(exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as partial:

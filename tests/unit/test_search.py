@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import lru_cache
 from itertools import product
 from math import inf, prod
+from operator import add, mul
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,19 @@ import pytest
 
 from bnnhw import frontend
 from bnnhw.api import DEFAULT_UTILISATION, choose_design
+from bnnhw.estimate.memories import LUT_RAMS
 from bnnhw.estimate.power import expected_picojoules
-from bnnhw.estimate.resources import cost, estimate, sums
+from bnnhw.estimate.resources import Cost, cost, estimate, model, sums
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.instances import Instance, Pipeline
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.lower import lower
 from bnnhw.schedule import board, fold_for_interval, fully_folded
 from bnnhw.schedule.folding import buffer_words, input_lanes, output_lanes, with_queues
-from bnnhw.schedule.goals import Budget, Folder
+from bnnhw.schedule.goals import SHARES, Budget, Folder
 from support.practical import practical_network
 from support.random_integer import random_network
 
@@ -82,36 +85,81 @@ def tried(net: Network, interval: int) -> Iterator[d.Design]:
             yield design
 
 
+Costs = tuple[float, ...]
+"""LUTs, flip-flops, block RAMs, DSPs."""
+MEMORIES = ("bnn_matvec", "bnn_window", "bnn_replay")
+WEIGHTS: dict[str, Costs] = {"luts": (1, 0, 0, 0), "area": (1, 0, SHARES["xc7"][0], SHARES["xc7"][1])}
+
+
+def of_instance(i: Instance, target: str) -> set[Costs]:
+    """An instance with its memory in every style."""
+    styles: list[dict[str, int | str]] = [{}]
+    if i.module in MEMORIES:
+        styles += [{"STYLE": '"block"'}]
+        styles += [{"STYLE": '"distributed"'}] if i.module == "bnn_matvec" or LUT_RAMS[target] else []
+    return {astuple(cost(replace(i, parameters=i.parameters | style), target)) for style in styles}
+
+
+def of_design(chain: Pipeline, target: str) -> set[Costs]:
+    """A design with its memories in every mixture of styles, less those that are worse in all."""
+    found: set[Costs] = {(0.0, 0.0, 0.0, 0.0)}
+    for i in chain.instances:
+        sums = {tuple(map(add, a, b)) for a, b in product(found, of_instance(i, target))}
+        found = {a for a in sums if not any(b != a and all(x <= y for x, y in zip(b, a, strict=True)) for b in sums)}
+    return found
+
+
+def weighed(costs: Costs, weights: Costs) -> float:
+    """The weighted sum."""
+    return sum(map(mul, costs, weights))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
-def test_least_is_least_of_all(seed: int) -> None:
-    net = network(seed)
+@pytest.mark.parametrize("minimised", WEIGHTS)
+def test_least_is_least_of_all(seed: int, minimised: str) -> None:
+    net, weights = network(seed), WEIGHTS[minimised]
     slowest = pipeline(net, fully_folded(net, 100.0)).interval
-    for target, speed in product(TARGETS, SPEEDS):
+    for target, speed in product(TARGETS if minimised == "luts" else ("xc7",), SPEEDS):
         interval = max(1, slowest // speed)
-        least = min((sums(pipeline(net, design), target).luts for design in tried(net, interval)), default=inf)
+        each = (min(weighed(c, weights) for c in of_design(pipeline(net, design), target)) for design in tried(net, interval))
+        least = min(each, default=inf)
         if least == inf:
             with pytest.raises(BnnhwError, match="cannot be reached, the best is"):
-                Folder(net, target, 100.0).least(interval)
+                Folder(net, target, 100.0, minimised).least(interval)
             continue
-        found = pipeline(net, Folder(net, target, 100.0).least(interval))
+        found = pipeline(net, Folder(net, target, 100.0, minimised).least(interval))
         assert found.interval <= interval
-        assert sums(found, target).luts == pytest.approx(least, rel=1e-12)
+        assert weighed(astuple(sums(found, target)), weights) == pytest.approx(least, rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_fastest_within_a_budget_is_fastest_of_all(seed: int) -> None:
+def test_fastest_within_a_budget_is_fastest_of_all_and_the_smallest_of_these(seed: int) -> None:
+    net, whole = network(seed), model("xc7").whole["luts"]
+    smallest = sums(pipeline(net, Folder(net, "xc7", 100.0, "luts").least(10**9)), "xc7")
+    budget = Budget(luts=smallest.luts * 1.2 * whole, block_rams=smallest.block_rams, dsps=smallest.dsps)
+    found = pipeline(net, Folder(net, "xc7", 100.0, "luts", budget).fastest())
+
+    def least(interval: int) -> float:
+        costs = (c for design in tried(net, interval) for c in of_design(pipeline(net, design), "xc7"))
+        allowed = (
+            luts for luts, _, block_rams, dsps in costs if luts * whole <= budget.luts and block_rams <= budget.block_rams and dsps <= budget.dsps
+        )
+        return min(allowed, default=inf)
+
+    assert sums(found, "xc7").luts == pytest.approx(least(found.interval), rel=1e-9)
+    assert found.interval == 1 or least(found.interval - 1) == inf
+
+
+@pytest.mark.parametrize("seed", SEEDS[::2])
+def test_least_luts_for_few_block_rams_are_least_of_all(seed: int) -> None:
     net = network(seed)
-    folder = Folder(net, "xc7", 100.0)
-    smallest = sums(pipeline(net, folder.least(10**9)), "xc7")
-    budget = Budget(luts=smallest.luts * 1.2 * folder.whole["luts"], dsps=smallest.dsps)
-    found = pipeline(net, Folder(net, "xc7", 100.0, budget=budget).fastest())
-
-    def allowed(interval: int) -> bool:
-        costs = (sums(pipeline(net, design), "xc7") for design in tried(net, interval))
-        return any(c.luts * folder.whole["luts"] <= budget.luts and c.dsps <= budget.dsps for c in costs)
-
-    assert allowed(found.interval)
-    assert found.interval == 1 or not allowed(found.interval - 1)
+    interval = pipeline(net, fully_folded(net, 100.0)).interval
+    most = sums(pipeline(net, Folder(net, "xc7", 100.0, "luts").least(interval)), "xc7").block_rams
+    for block_rams in (0, most / 4, most / 2):
+        costs = (c for design in tried(net, interval) for c in of_design(pipeline(net, design), "xc7"))
+        least = min(luts for luts, _, used, _ in costs if used <= block_rams)
+        found = sums(pipeline(net, Folder(net, "xc7", 100.0, "luts", Budget(block_rams=block_rams)).least(interval)), "xc7")
+        assert found.block_rams <= block_rams and found.luts == pytest.approx(least, rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(0, 6, 2))
@@ -129,11 +177,14 @@ def test_least_energy_is_least_of_all(seed: int) -> None:
     net = network(seed)
     interval = pipeline(net, fully_folded(net, 100.0)).interval
 
-    def energy(design: d.Design) -> float:
-        return sum(expected_picojoules("ice40", cost(i, "ice40"), i.beats, interval) for i in pipeline(net, design).instances)
+    def energy(i: Instance, found: Costs) -> float:
+        return expected_picojoules("ice40", Cost(*found), i.beats, interval)  # type: ignore[arg-type]
 
-    found = Folder(net, "ice40", 100.0, "energy").least(interval)
-    assert energy(found) == pytest.approx(min(map(energy, tried(net, interval))), rel=1e-12)
+    def least(design: d.Design) -> float:
+        return sum(min(energy(i, found) for found in of_instance(i, "ice40")) for i in pipeline(net, design).instances)
+
+    chain = pipeline(net, Folder(net, "ice40", 100.0, "energy").least(interval))
+    assert sum(energy(i, astuple(cost(i, "ice40"))) for i in chain.instances) == pytest.approx(min(map(least, tried(net, interval))), rel=1e-9)
 
 
 def test_a_search_keeps_what_it_priced() -> None:
@@ -149,7 +200,7 @@ def test_a_search_is_no_dearer_than_the_quick_folding() -> None:
         net = practical_network(seed)
         interval = max(1, pipeline(net, fully_folded(net, 100.0)).interval // 4)
         quick = sums(pipeline(net, fold_for_interval(net, interval, 100.0)), "xc7").luts
-        assert sums(pipeline(net, Folder(net, "xc7", 100.0).least(interval)), "xc7").luts <= quick + 1e-9
+        assert sums(pipeline(net, Folder(net, "xc7", 100.0, "luts").least(interval)), "xc7").luts <= quick + 1e-9
 
 
 @pytest.mark.parametrize(
@@ -162,7 +213,7 @@ def test_a_search_is_no_dearer_than_the_quick_folding() -> None:
         ({"max_luts": -1}, "a budget of -1 luts cannot be"),
         ({"fps": 1e7, "max_luts": 500}, "500 LUTs are too few, the smallest design of 10 cycles a frame has "),
         ({"utilisation": 2}, "a utilisation of 2 cannot be"),
-        ({"minimise": "watts"}, "'watts' cannot be minimised; give one of luts, block_rams, energy"),
+        ({"minimise": "watts"}, "'watts' cannot be minimised; give one of area, luts, block_rams, energy"),
         ({"fully_folded": True, "max_luts": 10}, "a budget has no use where the folding is given"),
     ],
 )
