@@ -21,10 +21,11 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from bnnhw import data, frontend  # noqa: E402
+from bnnhw.estimate.resources import estimate  # noqa: E402
 from bnnhw.golden import run  # noqa: E402
 from bnnhw.ir.pipeline import pipeline  # noqa: E402
 from bnnhw.lower import lower  # noqa: E402
-from bnnhw.schedule import complete, fold_for_interval  # noqa: E402
+from bnnhw.schedule import Budget, Folder, complete, fold_for_interval  # noqa: E402
 from bnnhw.verify.frames import random_frames  # noqa: E402
 from bnnhw.verify.rtl import Simulation  # noqa: E402
 from support.published import CNV_FOLDING, LFC_FOLDING, cifar_int8, cnv, design_data, lfc, mnist_test  # noqa: E402
@@ -71,6 +72,25 @@ def foldings() -> Iterator[Row]:
     binarynet = lower(frontend.load("bnn_cifar10")).network
     design = fold_for_interval(binarynet, int(143e6 / 168), 143.0)
     yield "BinaryNet, --fps 168 --clock 143: cycles", f"{pipeline(binarynet, design).interval:,}", "851,190"
+
+
+def searches() -> Iterator[Row]:
+    """Processor time of the exact folding search for BinaryNet, the design found."""
+    net = lower(frontend.load("bnn_cifar10")).network
+    zc706 = Budget(0.7 * 218_600, 0.7 * 437_200, 0.7 * 545, 0.7 * 900)
+    asked: tuple[tuple[str, str, Budget, int], ...] = (
+        ("168 frames/s at 143 MHz", "area", Budget(), int(143e6 / 168)), ("the same, least LUTs", "luts", Budget(), int(143e6 / 168)),
+        ("the same, least block RAMs", "block_rams", Budget(), int(143e6 / 168)), ("the same, least energy", "energy", Budget(), int(143e6 / 168)),
+        ("the most frames in 20,000 LUTs", "area", Budget(luts=20_000), 0), ("the most frames in 70% of a ZC706", "area", zc706, 0),
+    )  # fmt: skip
+    for what, minimise, budget, interval in asked:
+        started = time.process_time()
+        folder = Folder(net, "xc7", 143.0, minimise, budget)
+        design = folder.least(interval) if interval else folder.fastest()
+        seconds = time.process_time() - started
+        chain = pipeline(net, design)
+        cells = estimate(chain, "xc7").whole
+        yield f"BinaryNet, {what}", f"{seconds:.1f} s; {chain.interval:,} cycles, {cells.luts:,} LUTs, {cells.block_rams:g} block RAMs", "5 s"
 
 
 def lfc_rtl() -> Iterator[Row]:
@@ -127,7 +147,7 @@ def golden_against_pytorch() -> Iterator[Row]:
 
 
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
-    f.__name__: f for f in (generate_binarynet, zoo_intervals, foldings, lfc_rtl, cnv_rtl, golden_against_pytorch)
+    f.__name__: f for f in (generate_binarynet, zoo_intervals, foldings, searches, lfc_rtl, cnv_rtl, golden_against_pytorch)
 }
 
 

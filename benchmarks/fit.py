@@ -115,7 +115,7 @@ def main() -> None:
     compared = {target: measured(target) for target in TARGETS if (DATA / f"{target}_designs.csv").exists()}
     for target, found in compared.items():
         learned = [c for c in found if c.role == "calibration"]
-        whole = {kind: round(sum(c.cells[kind] for c in learned) / sum(getattr(c.estimate, kind) for c in learned), 4) for kind in FITTED}
+        whole = {kind: round(float(np.median([c.cells[kind] / getattr(c.estimate, kind) for c in learned])), 4) for kind in FITTED}
         models[target]["whole"] = whole
         for kind in FITTED:
             errors = judged(found, whole, kind)

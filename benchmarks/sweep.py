@@ -76,6 +76,8 @@ def designs() -> Iterator[tuple[Network, Design]]:
 def lanes(i: Instance) -> int:
     """What the size of an instance is judged by."""
     given = {k: v if isinstance(v, int) else 1 for k, v in i.parameters.items()}
+    if i.module == "bnn_gearbox" and given["N_IN"] > given["GRAIN"] < given["N_OUT"]:  # every bit can come from many places
+        return given["N_IN"] // given["GRAIN"] * given["N_OUT"] * given["ELEM_W"] * given["PLANES"] // 4
     return given.get("PE", 1) * given.get("SIMD", 1) * given.get("PLANES", 1) if i.module == "bnn_matvec" else i.m.width
 
 

@@ -78,7 +78,7 @@ def choose_design(
     design: Path | None = None,
     fully_folded: bool = False,
     target: str | None = None,
-    minimise: str = "luts",
+    minimise: str = "area",
     board: str | None = None,
     utilisation: float = DEFAULT_UTILISATION,
     max_luts: float | None = None,
@@ -88,7 +88,7 @@ def choose_design(
 ) -> Design:
     """A design from a file, fully folded, or found: the least hardware for `fps`, or the most frames for a budget.
 
-    `target`: family whose cells count (xc7); `minimise`: luts, block_rams or energy. A budget is what `max_...` allow and `utilisation` of
+    `target`: family whose cells count (xc7); `minimise`: area, luts, block_rams or energy. A budget is what `max_...` allow and `utilisation` of
     what `board` has; with `fps` the design must be within it as well. 100 frames a second if neither is given. Errors: BnnhwError.
     """
     budget, family, clock = _budget(board, utilisation, target, {"luts": max_luts, "block_rams": max_block_rams, "dsps": max_dsps})

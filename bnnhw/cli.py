@@ -50,7 +50,9 @@ Where = Annotated[str, typer.Argument(help="Generated folder, YAML file, or the 
 Family = Annotated[
     str | None, typer.Option("--target", help="Family of FPGAs whose cells count: xc7 (if nothing is said), xcup, ecp5, ice40, gowin.")
 ]
-Minimise = Annotated[str, typer.Option(help="What a design for --fps has least of: luts, block_rams or energy.")]
+Minimise = Annotated[
+    str, typer.Option(help="What a design has least of: area (LUTs, and what block RAMs and DSPs would be in LUTs), luts, block_rams or energy.")
+]
 BoardName = Annotated[str | None, typer.Option("--board", help="Board (see boards/) or board file: the most frames that fit on it.")]
 Utilisation = Annotated[float, typer.Option(help="Part of the board's FPGA that the design may take.")]
 MaxLuts = Annotated[float | None, typer.Option(help="LUTs that the design may take: the most frames within them.")]
@@ -64,7 +66,7 @@ def _folding(
     design: DesignFile = None,
     fully_folded: Folded = False,
     target: Family = None,
-    minimise: Minimise = "luts",
+    minimise: Minimise = "area",
     board: BoardName = None,
     utilisation: Utilisation = api.DEFAULT_UTILISATION,
     max_luts: MaxLuts = None,

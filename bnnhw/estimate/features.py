@@ -77,10 +77,9 @@ class _Size:
         self.memories.append(found)
         if found.style is Style.LOGIC:
             columns = distinct(width, words)
-            inputs = LUT_INPUTS[self.target]
             self.flip_flops["rom"] = columns
-            few = words <= 2**inputs  # a column might be one LUT, but Yosys seldom finds it where words are many
-            self.gates(**{"rom_few" if few else "rom_words": columns * words / 2**inputs, "rom": columns if few else 0})
+            luts, muxes = rom_luts(words, self.target)
+            self.gates(rom=columns * luts, rom_muxes=columns * muxes)
         elif found.banks > 1:
             self.muxes += width * mux_luts(found.banks, self.target)
             self.register((found.banks - 1).bit_length())
@@ -139,14 +138,29 @@ LUT_INPUTS = {"xc7": 6, "xcup": 6, "ecp5": 4, "gowin": 4, "ice40": 4}
 
 
 def mux_luts(inputs: int, target: str) -> int:
-    """LUTs of one bit of a multiplexer: a LUT6 chooses among four; behind a LUT4's two, ECP5 and Gowin have multiplexers of their own."""
+    """LUTs of one bit of a multiplexer: a LUT6 chooses among four, of more Yosys makes a little more than needed.
+
+    Behind a LUT4's two, ECP5 and Gowin have multiplexers of their own.
+    """
     if target in ("ecp5", "gowin"):
         return ceil(inputs / 2) if inputs > 1 else 0
-    return ceil((inputs - 1) / (3 if LUT_INPUTS[target] == 6 else 1))
+    if target == "ice40":
+        return inputs - 1
+    return min(inputs - 1, 1) if inputs <= 4 else round(0.6 * (inputs - 1))
 
 
 ALIKE = 24
 """Words up to which columns of a memory may well be equal."""
+
+
+FREE = {"xc7": 4, "xcup": 4, "ecp5": 8, "gowin": 16, "ice40": 1}
+"""LUTs of a family whose outputs multiplexers of the fabric choose from."""
+
+
+def rom_luts(words: int, target: str) -> tuple[int, int]:
+    """LUTs of a column of a read-only memory, and of the multiplexers behind them."""
+    luts = ceil(words / 2 ** LUT_INPUTS[target])
+    return luts, mux_luts(ceil(luts / FREE[target]), target)
 
 
 def distinct(columns: int, words: int) -> float:
@@ -190,10 +204,10 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     stored = s.rom(pe * simd * (2 if p["GATE"] == 2 else 1), p["N_WORDS"], _style(raw))
     kind = "free" if not stored else "masked" if p["GATE"] == 2 else "gate"
     counted = simd if stored or p["GATE"] == 0 else simd / 2  # of weights that are constant and 0, nothing is left
-    s.gates(**{f"{kind}_{name}": units * n for name, n in popcount(counted, p["COUNT_W"]).items()})
+    s.gates(**{f"{kind}_{name}": units * n for name, n in popcount(counted, p["COUNT_W"]).items()} if simd > 1 else {f"{kind}_single": units})
     s.gates(units=units)
     if p["N_BEATS"] * turns > 1:
-        s.gates(accumulate=pe * sum_w)
+        s.gates(**{"count_up" if simd * planes == 1 else "accumulate": pe * sum_w})
     coeffs = entries(raw["COEFFS"], sum_w, turns * planes)
     if turns == 1:
         if MULTIPLIERS[s.target].coefficients:
@@ -281,10 +295,17 @@ def _gearbox(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     grains_in, grains_out = p["N_IN"] // p["GRAIN"], p["N_OUT"] // p["GRAIN"]
     step = p["GRAIN"] * p["ELEM_W"] * p["PLANES"]
     held = (grains_in + grains_out) * step
-    shifted = grains_in * step
-    places = grains_in * (grains_out + 1)
-    # Where all that a bit depends on fits a wide LUT, Lattice's and Gowin's mapping is dearer.
-    s.gates(**{f"held_{min(p['FILL_W'], 6)}": held}, shifted=shifted, landing=places * step, grains=grains_in + grains_out, fill=p["FILL_W"])
+    if grains_in == 1:
+        s.gates(up=1, up_step=step, up_places=grains_out, up_fill=p["FILL_W"], up_short=held if p["N_BEATS"] % grains_out else 0)
+    elif grains_out == 1:
+        s.gates(down=1, down_bits=grains_in * step, down_step=step, down_fill=p["FILL_W"])
+        s.flip_flops["down"] = 1
+    else:
+        places = grains_in * (grains_out + 1)
+        # Where all that a bit depends on fits a wide LUT, Lattice's and Gowin's mapping is dearer.
+        s.gates(
+            **{f"held_{min(p['FILL_W'], 6)}": held}, shifted=grains_in * step, landing=places * step, grains=grains_in + grains_out, fill=p["FILL_W"]
+        )
     tail = (p["N_IN"] - p["N_TAIL"]) * p["ELEM_W"] * p["PLANES"]
     s.gates(tail=tail if p["N_BEATS"] > 1 else 0)
     s.counter("beat", p["N_BEATS"], p["BEAT_W"])
@@ -293,7 +314,8 @@ def _gearbox(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
 
 
 def _replay(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
-    s.gates(address=p["ADDR_W"])
+    even = p["N_WORDS"] & (p["N_WORDS"] - 1) == 0  # the second half begins at a bit of the address
+    s.gates(address=p["ADDR_W"], half=0 if even else p["ADDR_W"])
     s.flip_flops["address"] = p["ADDR_W"]
     s.counter("pass", p["N_PASSES"], p["PASS_W"])
     s.ram(p["DATA_W"], 2 * p["N_WORDS"], style=_style(raw))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.estimate.features import ALIKE, LUT_INPUTS, Terms, features, popcount
+from bnnhw.estimate.features import ALIKE, Terms, features, popcount, rom_luts
 from bnnhw.estimate.parts import Part, by_layer
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.instances import Instance, Pipeline
@@ -136,6 +136,8 @@ class ProductBound:
     def unit_luts(self, bits: int) -> float:
         """LUTs of a popcount of `bits` bits."""
         kind = "masked" if self.masked else "gate"
+        if bits == 1:
+            return self._each("luts", {"units": 1, f"{kind}_single": 1})
         return self._each("luts", {"units": 1, **{f"{kind}_{name}": n for name, n in popcount(bits, bits.bit_length()).items()}})
 
     def register_bit(self) -> float:
@@ -144,15 +146,15 @@ class ProductBound:
 
     def accumulator_bit(self) -> float:
         """LUTs of a bit of an accumulator."""
-        return self._each("luts", {"accumulate": 1})
+        return min(self._each("luts", {name: 1}) for name in ("accumulate", "count_up"))
 
     def rom_luts(self, width: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[np.float64]:
         """LUTs of read-only memories that are made of them; 0 for so few words that columns may be equal."""
         weights = model(self.target).modules["bnn_matvec.logic"]["luts"]
-        per_lut = 2 ** LUT_INPUTS[self.target]
-        few = weights.get("rom_few", 0.0) * words / per_lut + weights.get("rom", 0.0)
-        many = weights.get("rom_words", 0.0) * words / per_lut
-        return np.where(self.multiplied | (words <= ALIKE), 0, width * np.where(words <= per_lut, few, many))
+        counts, at = np.unique(words, return_inverse=True)
+        column = (rom_luts(int(n), self.target) for n in counts)
+        each = np.array([weighed({"rom": luts, "rom_muxes": muxes}, weights) * (n > ALIKE) for (luts, muxes), n in zip(column, counts, strict=True)])
+        return np.where(self.multiplied, 0, width * each[at].reshape(words.shape))
 
 
 def estimate(chain: Pipeline, target: str) -> Estimate:

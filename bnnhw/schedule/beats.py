@@ -178,7 +178,7 @@ def _concat(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
 
 
 def _gearbox(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
-    p = {k: int(v) for k, v in i.parameters.items()}
+    p = {k: v for k, v in i.parameters.items() if isinstance(v, int)}
     grains_in, grains_out, tail = p["N_IN"] // p["GRAIN"], p["N_OUT"] // p["GRAIN"], -(-p["N_TAIL"] // p["GRAIN"])
     vector = (p["N_BEATS"] - 1) * grains_in + tail
     grains = np.full(len(ins[0].offered), grains_in)
@@ -204,7 +204,7 @@ def _replay(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
 
 
 def _window(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
-    p = {k: int(v) for k, v in i.parameters.items()}
+    p = {k: v for k, v in i.parameters.items() if isinstance(v, int)}
     pixel = p["N_GROUPS"] * p["N_WORDS"]
     row = p["COLS"] * pixel
     shape = (p["OUT_ROWS"], p["OUT_COLS"], p["N_GROUPS"], p["KERNEL_Y"], p["KERNEL_X"], p["N_WORDS"])

@@ -19,8 +19,8 @@ from pathlib import Path
 from bnnhw.tools.targets import TARGETS, Cells, Target
 from bnnhw.tools.verilator import ToolError, cache_folder
 
-MFS = "Gia_ManInsertMfs"
-"""In ABC's last words where its optimisation &mfs fails an assertion (Yosys #1962), which then is left out."""
+ASSERTED = "Gia_Man"
+"""In ABC's last words where an assertion failed that its optimisation &mfs stumbles over (Yosys #1962), which then is left out."""
 WITHOUT_MFS = "+&scorr; &sweep; &dc2; &dch -f -r; &ps; &if {C} {W} {D} {R} -v"
 """What Yosys has ABC do by default, but that."""
 TIMEOUT = 4 * 3600
@@ -157,7 +157,7 @@ def _kept(files: Mapping[str, str], script: str, result: str, folder: Path) -> s
     try:
         run(script, folder)
     except ToolError as e:
-        if MFS not in e.log:
+        if ASSERTED not in e.log:
             raise
         run(f'scratchpad -set abc9.script "{WITHOUT_MFS}"; {script}', folder)
     text = (folder / result).read_text()

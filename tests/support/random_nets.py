@@ -222,7 +222,7 @@ def _pool(x: NDArray[np.float64], layer: Any) -> NDArray[np.float64]:
 
 def random_design(net: Network, seed: int) -> d.Design:
     """A folding at random, mostly of sizes that divide nothing."""
-    rng = np.random.default_rng(seed)
+    rng, styles = np.random.default_rng(seed), np.random.default_rng((seed, 1))
     layers = []
     for layer in net.layers:
         f = d.Folding(layer.name, fifo_words=int(rng.integers(2, 5)))
@@ -237,6 +237,11 @@ def random_design(net: Network, seed: int) -> d.Design:
         if d.elementwise(layer):
             channels = d.lane_channels(layer)
             f = replace(f, lanes=int(rng.choice([n for n in range(1, channels + 1) if channels % n == 0])))
+        if isinstance(layer, MatVec):
+            weights, again = (str(styles.choice(d.STYLES)) for _ in range(2))
+            f = replace(f, weight_memory=weights, replay_memory=again)
+        if d.windowed(layer):
+            f = replace(f, window_memory=str(styles.choice(d.STYLES)))
         layers.append(f)
     slowest = slowest_product(net, layers)
     layers = [complete_folding(layer, f, slowest) for layer, f in zip(net.layers, layers, strict=True)]
