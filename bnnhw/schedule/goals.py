@@ -80,25 +80,28 @@ class Folder:
         return self._design(found, interval)
 
     def fastest(self, progress: Callable[[int, int], None] | None = None) -> d.Design:
-        """The design with the most frames a second within the budget, of those the one with least cost.
+        """A design with the most frames a second within the budget.
 
         `progress`: (done, of all). Errors: BnnhwError.
         """
         high = pipeline(self.net, fully_folded(self.net, self.clock_mhz)).interval
-        if self._search.any_within(self._limits, high) is None:
+        best = self._search.any_within(self._limits, high)
+        if best is None:
             self._refuse(high)
-        low, done, steps = 1, 0, high.bit_length()
+        assert best is not None
+        low, done, steps, asked = 1, 0, high.bit_length(), high
         while low < high:
             middle = (low + high) // 2
             found = self._search.any_within(self._limits, middle)
             if found is None:
                 low = middle + 1
             else:
+                best, asked = found, middle
                 high = min(middle, pipeline(self.net, self._design(found, middle)).interval)
             done += 1
             if progress:
                 progress(min(done, steps), steps)
-        return self.least(high)
+        return self._design(best, asked)
 
     def _weights(self, minimised: str, interval: int) -> F64:
         """Of the costs, in what is minimised."""

@@ -24,7 +24,9 @@ AT_ONCE = 256
 """Edges that are priced before the shortest path is sought again."""
 STEPS = 40
 """Of the multipliers, at most: they need not be the best."""
-CLOSE = 0.003
+SLACK = 1e-9
+"""Part by which sums in another order may differ."""
+CLOSE = 0.001
 """Change of the shares below which they are good enough."""
 ROUNDS = 400
 """In which shares are found."""
@@ -32,6 +34,23 @@ Mask = list[NDArray[np.bool_]]
 """Per stage, which edges may be used."""
 Path = tuple[int, ...]
 """An edge of each stage."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The weighted costs of a design are at most this."""
+
+    weights: F64
+    most: float
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A bound, and the least of its weighted costs that every node, row by row, has still to come."""
+
+    weights: F64
+    most: float
+    to_go: list[F64]
 
 
 @dataclass(frozen=True)
@@ -55,7 +74,7 @@ class Search:
 
     def within(self, weights: F64, limits: F64, interval: int) -> Found | None:
         """The same among those whose costs are at most `limits`; None where there is none."""
-        known = self.any_within(limits, interval)
+        known, within_limits = self._any_within(limits, interval)
         if known is None:
             return None
         kinds, scale = _limited(limits)
@@ -73,32 +92,38 @@ class Search:
             if best >= upper or not (norm := float(over @ over)):
                 break
             factors = np.maximum(0, factors + (upper - lower) / norm * over)
-        bound = upper + float(kept @ (limits[kinds] / scale))
-        found = self._labelled(weights, limits, _weighed(weights, kept, kinds, scale), bound, interval)
+        no_worse = Bound(_weighed(weights, kept, kinds, scale), upper + float(kept @ (limits[kinds] / scale)))
+        found = self._labelled(weights, limits, (within_limits, no_worse), interval)
         return known if found is None else found
 
     def any_within(self, limits: F64, interval: int) -> Found | None:
         """Some design whose costs are at most `limits`; None where there is none."""
+        return self._any_within(limits, interval)[0]
+
+    def _any_within(self, limits: F64, interval: int) -> tuple[Found | None, Bound]:
+        """Such a design, and what holds for all of them."""
         kinds, scale = _limited(limits)
         factors, seen = np.full(len(kinds), 1 / max(1, len(kinds))), list[F64]()
-        best, kept = -inf, factors
+        best, kept, found = -inf, factors, None
         for _ in range(STEPS):
             found = self._best(_weighed(np.zeros(len(limits)), factors, kinds, scale), interval)
             if found is None:
-                return None
+                break
             over = (found.costs - limits)[kinds] / scale
-            if (over <= 0).all():
-                return found
-            if (lower := float(factors @ over)) > 0:
-                return None
-            if lower > best:
+            if (lower := float(factors @ over)) > best:
                 best, kept = lower, factors
+            if (over <= 0).all() or lower > 0:
+                break
             seen.append(over)
             before, factors = factors, (factors + _mixed(np.array(seen))) / 2
             if np.abs(factors - before).max() < CLOSE:
                 break
-        weights = _weighed(np.zeros(len(limits)), kept, kinds, scale)
-        return self._labelled(None, limits, weights, float(kept @ (limits[kinds] / scale)), interval)
+        bound = Bound(_weighed(np.zeros(len(limits)), kept, kinds, scale), float(kept @ (limits[kinds] / scale)))
+        if found is None or best > 0:
+            return None, bound
+        if (found.costs <= limits).all():
+            return found, bound
+        return self._labelled(None, limits, (bound,), interval), bound
 
     def _best(self, weights: F64, interval: int) -> Found | None:
         """Price what a shortest path may need until there is one of exact costs."""
@@ -125,23 +150,16 @@ class Search:
             self.choices.price(self.stages[n], edge)
         return bool(waiting)
 
-    def _labelled(self, weights: F64 | None, limits: F64, multiplied: F64, bound: float, interval: int) -> Found | None:
-        """The best of the designs within the limits whose `multiplied` costs are no more than `bound`; without `weights`, any of them."""
-        bound += 1e-9 * abs(bound)
-        while True:
-            usable = self.choices.open(interval)
-            lengths = [np.where(ok, stage.costs @ multiplied, inf) for stage, ok in zip(self.stages, usable, strict=True)]
-            behind = self._behind(lengths)
-            through = list(self._through(lengths, self._ahead(lengths), behind))
-            left = [np.flatnonzero(~stage.priced & (t <= bound)) for stage, t in zip(self.stages, through, strict=True)]
-            if not any(map(len, left)):
-                break
-            for stage, edges in zip(self.stages, left, strict=True):
-                for edge in edges:
-                    self.choices.price(stage, int(edge))
-        few = [t <= bound for t in through]
-        kinds = np.array([kind for kind in _limited(limits)[0] if self._most(few, kind) > limits[kind]], np.int64)
-        to_go = [self._behind([np.where(ok, stage.costs[:, kind], inf) for stage, ok in zip(self.stages, few, strict=True)]) for kind in kinds]
+    def _labelled(self, weights: F64 | None, limits: F64, bounds: tuple[Bound, ...], interval: int) -> Found | None:
+        """The best of the designs within the limits, for which all of `bounds` hold; without `weights`, any of them."""
+        few, proofs = self._left(bounds, interval)
+        while unknown := [(stage, int(edge)) for stage, ok in zip(self.stages, few, strict=True) for edge in np.flatnonzero(ok & ~stage.priced)]:
+            for stage, edge in unknown:
+                self.choices.price(stage, edge)
+            few, proofs = self._left(bounds, interval)
+        kinds = [int(kind) for kind in _limited(limits)[0] if self._most(few, int(kind)) > limits[kind]]
+        for kind in kinds:
+            proofs.append(Proof(np.eye(len(limits))[kind], float(limits[kind]), self._behind(self._masked(few, kind))))
         labels = {0: _Labels(np.zeros((1, len(limits))), np.zeros((1, 2), np.int64))}
         rows = list[dict[int, _Labels]]()
         for n, (stage, ok) in enumerate(zip(self.stages, few, strict=True)):
@@ -150,22 +168,35 @@ class Search:
             labels = {}
             for head, group in groupby(living, key=stage.head_of):
                 made = _Labels.joined([rows[-1][int(stage.tails[edge])].behind(stage.costs[edge], edge) for edge in group])
-                within = made.costs @ multiplied + behind[n + 1][head] <= bound
-                for kind, b in zip(kinds, to_go, strict=True):
-                    within &= made.costs[:, kind] + b[n + 1][head] <= limits[kind]
-                if within.any():
-                    made = made.chosen(within)
-                    labels[head] = made.chosen(
-                        _undominated(np.column_stack([*([] if weights is None else [made.costs @ weights]), made.costs[:, kinds]]))
-                    )
-        if not labels:
-            return None
-        path, label, at = list[int](), 0, labels[0]
+                made = made.chosen(np.all([made.costs @ p.weights + p.to_go[n + 1][head] <= p.most for p in proofs], axis=0))
+                if len(made.costs):
+                    first = [] if weights is None else [made.costs @ weights]
+                    labels[head] = made.chosen(_undominated(np.column_stack([*first, made.costs[:, kinds]])))
+        return self._found(self._back(rows, labels[0])) if labels else None
+
+    def _back(self, rows: list[dict[int, _Labels]], end: _Labels) -> Path:
+        """The path of the first label at the output port."""
+        path, label, at = list[int](), 0, end
         for stage, row in zip(reversed(self.stages), reversed(rows), strict=True):
-            last, label = map(int, at.back[label])
-            path.append(last)
-            at = row[int(stage.tails[last])]
-        return self._found(tuple(reversed(path)))
+            edge, label = map(int, at.back[label])
+            path.append(edge)
+            at = row[int(stage.tails[edge])]
+        return tuple(reversed(path))
+
+    def _left(self, bounds: tuple[Bound, ...], interval: int) -> tuple[Mask, list[Proof]]:
+        """The edges on paths for which all bounds hold, and what tells so of a beginning of a path."""
+        few, proofs = self.choices.open(interval), list[Proof]()
+        for bound in bounds:
+            most = bound.most + SLACK * abs(bound.most)
+            lengths = [np.where(ok, stage.costs @ bound.weights, inf) for stage, ok in zip(self.stages, few, strict=True)]
+            behind = self._behind(lengths)
+            few = [t <= most for t in self._through(lengths, self._ahead(lengths), behind)]
+            proofs.append(Proof(bound.weights, most, behind))
+        return few, proofs
+
+    def _masked(self, usable: Mask, kind: int) -> list[F64]:
+        """Lengths of these edges in one kind of cost."""
+        return [np.where(ok, stage.costs[:, kind], inf) for stage, ok in zip(self.stages, usable, strict=True)]
 
     def _most(self, usable: Mask, kind: int) -> float:
         """The most that a design of these edges has of a kind."""

@@ -66,18 +66,18 @@ def check(draw: Callable[[int], Drawn], seeds: range, folder: Path) -> None:
                 assert seen.latency == latency(pipeline(net, design)), f"{seen.latency}\n{net}\n{design}"
 
 
-@pytest.mark.parametrize("start", range(0, 50, CHUNK))
+@pytest.mark.parametrize("start", range(0, 100, CHUNK))
 def test_random_networks(start: int, tmp_path: Path) -> None:
     check(trained, range(start, start + CHUNK), tmp_path)
 
 
-@pytest.mark.parametrize("start", range(0, 50, CHUNK))
+@pytest.mark.parametrize("start", range(0, 100, CHUNK))
 def test_random_networks_of_any_layers(start: int, tmp_path: Path) -> None:
     check(integer, range(start, start + CHUNK), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("draw", [trained, integer])
-@pytest.mark.parametrize("start", range(50, 2200, CHUNK))
+@pytest.mark.parametrize("start", range(100, 2200, CHUNK))
 def test_many_random_networks(draw: Callable[[int], Drawn], start: int, tmp_path: Path) -> None:
     check(draw, range(start, start + CHUNK), tmp_path)
