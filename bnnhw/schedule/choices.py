@@ -114,6 +114,10 @@ class Choices:
             found[at] = found[at] & (np.array(known)[stage.number % len(known)] == wanted)
         return found
 
+    def later(self, interval: int) -> int:
+        """The next interval for which more designs may be fast enough."""
+        return min((int(slower.min()) for stage in self.stages if (slower := stage.beats[stage.beats > interval]).size), default=interval + 1)
+
     def price(self, stage: Stage, edge: int) -> None:
         """Make the costs and beats of an edge exact."""
         costs, beats, _ = self._priced(stage.way(int(stage.number[edge])))

@@ -94,7 +94,7 @@ class Folder:
             middle = (low + high) // 2
             found = self._search.any_within(self._limits, middle)
             if found is None:
-                low = middle + 1
+                low = min(high, self._search.choices.later(middle))
             else:
                 best, asked = found, middle
                 high = min(middle, pipeline(self.net, self._design(found, middle)).interval)

@@ -22,6 +22,12 @@ from bnnhw.schedule.choices import F64, Choices, Stage
 
 AT_ONCE = 256
 """Edges that are priced before the shortest path is sought again."""
+FIRST_STEP = 0.2
+"""How far above the best bound, in parts of it, multipliers aim at first."""
+GAPS = (0.003, 0.01, 0.03, 0.1, inf)
+"""Parts of a bound by which the best design may be above it, tried in turn."""
+SHARES = (0.1, 0.4, 1.0)
+"""Parts of what a budget leaves open that are searched, in turn."""
 STEPS = 40
 """Of the multipliers, at most: they need not be the best."""
 SLACK = 1e-9
@@ -78,23 +84,30 @@ class Search:
         if known is None:
             return None
         kinds, scale = _limited(limits)
-        upper, factors = float(known.costs @ weights), np.zeros(len(kinds))
-        best, kept = -inf, factors
+        upper, factors, ahead = float(known.costs @ weights), np.zeros(len(kinds)), FIRST_STEP
+        best, kept, at = -inf, factors, factors
         for _ in range(STEPS):
             found = self._best(_weighed(weights, factors, kinds, scale), interval)
             assert found is not None
             over = (found.costs - limits)[kinds] / scale
             lower = float(found.costs @ weights + factors @ over)
-            if lower > best:
-                best, kept = lower, factors
             if (over <= 0).all() and float(found.costs @ weights) <= upper:
                 known, upper = found, float(found.costs @ weights)
-            if best >= upper or not (norm := float(over @ over)):
+            if lower > best:
+                best, kept, at = lower, factors, over
+            else:
+                ahead /= 2
+            if best >= upper or not (norm := float(at @ at)):
                 break
-            factors = np.maximum(0, factors + (upper - lower) / norm * over)
-        no_worse = Bound(_weighed(weights, kept, kinds, scale), upper + float(kept @ (limits[kinds] / scale)))
-        found = self._labelled(weights, limits, (within_limits, no_worse), interval)
-        return known if found is None else found
+            factors = np.maximum(0, kept + ahead * abs(best) / norm * at)
+        multiplied = _weighed(weights, kept, kinds, scale)
+        for gap in GAPS:  # the best is seldom far from the bound
+            most = min(upper, best + gap * abs(best))
+            no_worse = Bound(multiplied, most + float(kept @ (limits[kinds] / scale)))
+            found = self._labelled(weights, limits, (within_limits, no_worse), interval)
+            if found is not None or most == upper:
+                return known if found is None else found
+        return known
 
     def any_within(self, limits: F64, interval: int) -> Found | None:
         """Some design whose costs are at most `limits`; None where there is none."""
@@ -123,7 +136,11 @@ class Search:
             return None, bound
         if (found.costs <= limits).all():
             return found, bound
-        return self._labelled(None, limits, (bound,), interval), bound
+        for share in SHARES:  # where many edges are left, the first of them may do
+            nearer = Bound(bound.weights, bound.most + (1 - share) * best)
+            if (found := self._labelled(None, limits, (nearer,), interval)) is not None:
+                break
+        return found, bound
 
     def _best(self, weights: F64, interval: int) -> Found | None:
         """Price what a shortest path may need until there is one of exact costs."""
