@@ -21,11 +21,12 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from bnnhw import data, frontend  # noqa: E402
+from bnnhw.api import DEFAULT_UTILISATION  # noqa: E402
 from bnnhw.estimate.resources import estimate  # noqa: E402
 from bnnhw.golden import run  # noqa: E402
 from bnnhw.ir.pipeline import pipeline  # noqa: E402
 from bnnhw.lower import lower  # noqa: E402
-from bnnhw.schedule import Budget, Folder, complete, fold_for_interval  # noqa: E402
+from bnnhw.schedule import Budget, Folder, board, complete, fold_for_interval  # noqa: E402
 from bnnhw.verify.frames import random_frames  # noqa: E402
 from bnnhw.verify.rtl import Simulation  # noqa: E402
 from support.published import CNV_FOLDING, LFC_FOLDING, cifar_int8, cnv, design_data, lfc, mnist_test  # noqa: E402
@@ -77,7 +78,8 @@ def foldings() -> Iterator[Row]:
 def searches() -> Iterator[Row]:
     """Processor time of the exact folding search for BinaryNet, the design found."""
     net = lower(frontend.load("bnn_cifar10")).network
-    zc706 = Budget(0.7 * 218_600, 0.7 * 437_200, 0.7 * 545, 0.7 * 900)
+    fpga = board(ROOT / "boards", "zc706")
+    zc706 = Budget(*(DEFAULT_UTILISATION * n for n in (fpga.luts, fpga.flip_flops, fpga.block_rams, fpga.dsps)))
     asked: tuple[tuple[str, str, Budget, int], ...] = (
         ("168 frames/s at 143 MHz", "area", Budget(), int(143e6 / 168)), ("the same, least LUTs", "luts", Budget(), int(143e6 / 168)),
         ("the same, least block RAMs", "block_rams", Budget(), int(143e6 / 168)), ("the same, least energy", "energy", Budget(), int(143e6 / 168)),

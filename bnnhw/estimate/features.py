@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from bnnhw.estimate.memories import Kind, Memory, Style, memory
+from bnnhw.ir.design import MemoryStyle
 from bnnhw.ir.encoding import signed_bits
 
 Parameters = Mapping[str, int | str]
@@ -69,7 +70,7 @@ class _Size:
         for name, n in terms.items():
             self.luts[name] = self.luts.get(name, 0) + n
 
-    def rom(self, width: int, words: int, style: str = "auto") -> bool:
+    def rom(self, width: int, words: int, style: MemoryStyle = MemoryStyle.AUTO) -> bool:
         """A read-only memory of contents like random ones; False where it is a constant."""
         if words == 1:
             return False
@@ -85,7 +86,7 @@ class _Size:
             self.register((found.banks - 1).bit_length())
         return True
 
-    def ram(self, width: int, words: int, kind: Kind = Kind.RAM, style: str = "auto") -> None:
+    def ram(self, width: int, words: int, kind: Kind = Kind.RAM, style: MemoryStyle = MemoryStyle.AUTO) -> None:
         """A written memory."""
         found = memory(self.target, width, words, kind, style)
         self.memories.append(found)
@@ -225,8 +226,8 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     s.register(planes * simd + units * count_w + pe * sum_w)
 
 
-def _style(raw: Parameters) -> str:
-    return str(raw.get("STYLE", '"auto"')).strip('"')
+def _style(raw: Parameters) -> MemoryStyle:
+    return MemoryStyle(str(raw["STYLE"]).strip('"')) if "STYLE" in raw else MemoryStyle.AUTO
 
 
 def _shift(factors: list[int]) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bnnhw.ir.design import MemoryStyle
+
 MUX_COST = 0.5
 """Of a multiplexer's input bit, or a decoder's output, where words lie in several banks."""
 
@@ -100,14 +102,14 @@ ROM_BIT = {"xc7": 1 / 64, "xcup": 1 / 64, "ecp5": 1 / 16, "gowin": 1 / 16, "ice4
 
 
 @lru_cache(maxsize=1 << 16)
-def memory(target: str, width: int, words: int, kind: Kind, style: str = "auto") -> Memory:
+def memory(target: str, width: int, words: int, kind: Kind, style: MemoryStyle = MemoryStyle.AUTO) -> Memory:
     """The cheapest form of a memory of `words` words of `width` bits in the family named `target`, of that style if one is asked for."""
     bit = ROM_BIT[target] if kind is Kind.ROM else 1.0
-    best, found = inf if style == "block" else width * words * bit, Memory(Style.LOGIC)
-    luts = () if kind is Kind.ROM or style == "block" else LUT_RAMS[target]
-    if luts and style == "distributed":
+    best, found = inf if style is MemoryStyle.BLOCK else width * words * bit, Memory(Style.LOGIC)
+    luts = () if kind is Kind.ROM or style is MemoryStyle.BLOCK else LUT_RAMS[target]
+    if luts and style is MemoryStyle.DISTRIBUTED:
         best = inf
-    units = luts + (() if kind is Kind.QUEUE or style == "distributed" else BLOCKS[target])
+    units = luts + (() if kind is Kind.QUEUE or style is MemoryStyle.DISTRIBUTED else BLOCKS[target])
     for unit in units:
         for shape in unit.shapes:
             cost, used, banks = _units(unit, *shape, width, words, kind)

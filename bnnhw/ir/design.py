@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from math import ceil, gcd, prod
 
 from bnnhw.ir.encoding import Format, Integers
@@ -10,8 +11,19 @@ from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Concat, Gather, Layer, MatVec, Pool, Requantise, SumPool, Windowed
 
-STYLES = ("auto", "block", "distributed")
-"""What a memory is made of: as synthesis likes, block memory, or LUTs."""
+
+class MemoryStyle(StrEnum):
+    """What a memory is made of; the value stands in design files and in the Verilog."""
+
+    AUTO = "auto"
+    """As synthesis likes."""
+    BLOCK = "block"
+    DISTRIBUTED = "distributed"
+    """LUTs."""
+
+
+MEMORIES = ("weight_memory", "window_memory", "replay_memory")
+"""Fields of a folding that say what a memory is made of."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +47,12 @@ class Folding:
     """Words of the queue behind the layer."""
     queue_words: tuple[int, ...] = ()
     """Words of the queue before each input, where there are two."""
-    weight_memory: str = "auto"
-    """Style of a product's weights, one of STYLES."""
-    window_memory: str = "auto"
-    """Style of the sliding window's buffer."""
-    replay_memory: str = "auto"
-    """Style of the memory that sends a product's inputs again for every output."""
+    weight_memory: MemoryStyle = MemoryStyle.AUTO
+    """Of a product's weights."""
+    window_memory: MemoryStyle = MemoryStyle.AUTO
+    """Of the sliding window's buffer."""
+    replay_memory: MemoryStyle = MemoryStyle.AUTO
+    """Of the memory that sends a product's inputs again for every output."""
 
 
 @dataclass(frozen=True)
@@ -202,13 +214,10 @@ def _check_folding(layer: Layer, f: Folding) -> None:
     for what, value, least, most in limits:
         if not least <= value <= most:
             raise BnnhwError(f"layer {f.name!r}: {what} {value} cannot be; give {least} to {most}")
-    own = {"weight_memory": isinstance(layer, MatVec), "window_memory": windowed(layer), "replay_memory": isinstance(layer, MatVec)}
-    for what, there in own.items():
+    for what, there in zip(MEMORIES, (isinstance(layer, MatVec), windowed(layer), isinstance(layer, MatVec)), strict=True):
         style = getattr(f, what)
-        if style not in STYLES:
-            raise BnnhwError(f"layer {f.name!r}: {what} {style!r} is not known; give one of {', '.join(STYLES)}")
-        if style != "auto" and not there:
-            raise BnnhwError(f"layer {f.name!r}: {what} {style!r} has no meaning for a layer of kind {type(layer).__name__}; remove it")
+        if style is not MemoryStyle.AUTO and not there:
+            raise BnnhwError(f"layer {f.name!r}: {what} {style.value!r} has no meaning for a layer of kind {type(layer).__name__}; remove it")
     joins = len(layer.sources) > 1
     if len(f.queue_words) != (len(layer.sources) if joins else 0):
         raise BnnhwError(f"layer {f.name!r}: {len(f.queue_words)} queues for {len(layer.sources)} inputs; give one each where there are two")

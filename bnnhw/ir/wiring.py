@@ -128,7 +128,7 @@ class Wiring:
         }  # fmt: skip
         return self.add("bnn_accumulate", f"{layer}_accumulate", layer, parameters, (end,), m, end.stream.beats)
 
-    def replay(self, layer: str, end: Wire, words: int, passes: int, beats: int, style: str = "auto") -> Wire:
+    def replay(self, layer: str, end: Wire, words: int, passes: int, beats: int, style: d.MemoryStyle = d.MemoryStyle.AUTO) -> Wire:
         """Each vector of `words` words `passes` times, from a memory of that style."""
         s = end.stream
         parameters: dict[str, int | str] = {
@@ -146,9 +146,9 @@ class Wiring:
         return self.add("bnn_turns", f"{layer}_turns", layer, parameters, (end,), replace(s, elements=s.elements * turns, planes=planes), beats)
 
 
-def styled(memory: str) -> dict[str, int | str]:
+def styled(memory: d.MemoryStyle) -> dict[str, int | str]:
     """The parameter of a memory's style, where one is asked for."""
-    return {} if memory == "auto" else {"STYLE": f'"{memory}"'}
+    return {} if memory is d.MemoryStyle.AUTO else {"STYLE": f'"{memory}"'}
 
 
 def literal(entries: list[int], bits: int) -> str:

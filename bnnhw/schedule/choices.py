@@ -30,6 +30,8 @@ from bnnhw.schedule.queues import Waits, words_of_pixel
 
 KINDS = ("luts", "flip_flops", "block_rams", "dsps", "switched")
 """Costs of an edge, in this order; the last one picojoules of a frame without the clock's."""
+ASKED = (d.MemoryStyle.BLOCK, d.MemoryStyle.DISTRIBUTED)
+"""Styles of a product's memories that are tried; what tools do on their own is one of them."""
 ALL = 16
 """PE and SIMD up to which every number is tried; above, those that are the least for their number of turns."""
 F64 = NDArray[np.float64]
@@ -268,7 +270,7 @@ class Choices:
                 edges.append((n, (*state[:-1], self._behind(way)), way))
         return self._add(layer.name, edges)
 
-    def _window(self, layer: MatVec | Gather, source: Stream, style: str) -> Way:
+    def _window(self, layer: MatVec | Gather, source: Stream, style: d.MemoryStyle) -> Way:
         f = d.Folding(layer.name, lanes=source.lanes, buffer_words=buffer_words(layer, source.lanes), window_memory=style)
         return Way({"window_memory": style}, ("window", layer.name, source, style), lambda parts: parts.sliding(layer, f, Wire("", source)))
 
@@ -284,11 +286,11 @@ class Choices:
         """
         outputs = layer.out_shape[0] // layer.window.groups
         rows = sorted({*ceilings(outputs), *range(1, min(outputs, ALL) + 1)})
-        planes, input_planes, styles = [1], [0], [("auto", "auto")]
+        planes, input_planes, styles = [1], [0], [(d.MemoryStyle.AUTO, d.MemoryStyle.AUTO)]
         if isinstance(layer, MatVec):
             planes = ceilings(layer.weights.planes)
             input_planes = [0 if n == layer.x.planes else n for n in ceilings(layer.x.planes)]
-            styles = [(w, r) for w in ("block", "distributed") for r in ("block", "distributed")]
+            styles = [(w, r) for w in ASKED for r in ASKED]
         makes = [
             d.Folding(layer.name, pe=pe, planes=p, input_planes=q, weight_memory=w, replay_memory=r)
             for pe, p, q, (w, r) in product(rows, planes, input_planes, styles)
@@ -332,13 +334,13 @@ class Choices:
         form, masked = popcount_form(layer), gate(layer) == Gate.MASKED
         least = ProductBound(self.target, masked, multiplied=tuple(form.coeffs) != (1,))
         turns = np.array([d.input_turns(layer, f) for f in makes])
-        across = np.array([d.segments(layer) * d.segment_folds(layer, d.Folding(layer.name, simd=simd)) for simd in simds])[:, None]
-        words = w.groups * rows * np.array([d.plane_folds(layer, f) for f in makes]) * across
+        across = np.array([d.segment_folds(layer, d.Folding(layer.name, simd=simd)) for simd in simds])[:, None]
+        words = w.groups * rows * np.array([d.plane_folds(layer, f) for f in makes]) * d.segments(layer) * across
         stored = words > 1  # else the weights are constants
         lanes = np.array([f.pe * f.planes for f in makes])
         width = lanes * np.array(simds)[:, None] * (2 if masked else 1)
         units = np.array([f.pe * f.planes * (f.input_planes or layer.x.planes) for f in makes])
-        block = np.array([f.weight_memory == "block" for f in makes])
+        block = np.array([f.weight_memory is d.MemoryStyle.BLOCK for f in makes])
         per_unit = {simd: least.unit_luts(simd) for simd in simds}
         own = np.zeros(bounds.shape)
         own[..., 0] += units * np.array([per_unit[simd] for simd in simds])[:, None] * stored
@@ -358,8 +360,8 @@ class Choices:
         """[simds, makes, kinds] memories of the modules that send inputs again."""
         needed = np.array([d.row_folds(layer, f) * d.plane_folds(layer, f) > 1 for f in makes])
         found = np.zeros((len(simds), len(makes), len(KINDS)))
-        for style in ("block", "distributed"):
-            chosen = needed & np.array([f.replay_memory == style for f in makes])
+        for style in ASKED:
+            chosen = needed & np.array([f.replay_memory is style for f in makes])
             for n, simd in enumerate(simds):
                 width, words = simd * layer.x.planes, 2 * d.segments(layer) * d.segment_folds(layer, d.Folding(layer.name, simd=simd))
                 used = memory(self.target, width, words, Kind.RAM, self._style(style, width, words, Kind.RAM))
@@ -378,7 +380,7 @@ class Choices:
         return self._once[key][0]
 
     def _styled(self, layer: MatVec | Gather, f: d.Folding) -> d.Folding:
-        """`f` with the style "auto" where that makes the same, or where the family has nothing else."""
+        """`f` with the style AUTO where that makes the same, or where the family has nothing else."""
         if isinstance(layer, Gather):
             return f
         width = f.pe * f.planes * f.simd * (2 if gate(layer) == Gate.MASKED else 1)
@@ -388,18 +390,18 @@ class Choices:
         again = outputs // layer.window.groups > 1
         return replace(f, weight_memory=weights, replay_memory=self._style(f.replay_memory, f.simd * layer.x.planes, 2 * inputs * again, Kind.RAM))
 
-    def _style(self, style: str, width: int, words: int, kind: Kind) -> str:
-        none = style == "distributed" and kind is Kind.RAM and not LUT_RAMS[self.target]
+    def _style(self, style: d.MemoryStyle, width: int, words: int, kind: Kind) -> d.MemoryStyle:
+        none = style is d.MemoryStyle.DISTRIBUTED and kind is Kind.RAM and not LUT_RAMS[self.target]
         if words < 2 or none or memory(self.target, width, words, kind, style) == memory(self.target, width, words, kind):
-            return "auto"
+            return d.MemoryStyle.AUTO
         return style
 
-    def _window_styles(self, layer: Layer, lanes: int, bits: int) -> list[str]:
+    def _window_styles(self, layer: Layer, lanes: int, bits: int) -> list[d.MemoryStyle]:
         """Different ways to make the buffer of a sliding window of words of `lanes` elements of `bits` bits; one that is not used where there is none."""
         if not d.windowed(layer):
-            return ["auto"]
+            return [d.MemoryStyle.AUTO]
         assert isinstance(layer, Windowed)
-        return list(dict.fromkeys(self._style(style, lanes * bits, buffer_words(layer, lanes), Kind.RAM) for style in d.STYLES))
+        return list(dict.fromkeys(self._style(style, lanes * bits, buffer_words(layer, lanes), Kind.RAM) for style in d.MemoryStyle))
 
 
 def _doubled(least: int, most: int) -> list[int]:

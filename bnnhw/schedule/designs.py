@@ -17,7 +17,6 @@ from bnnhw.schedule.folding import complete_folding, input_lanes, output_lanes, 
 from bnnhw.schedule.queues import join_queues
 
 LONG_KEY = 120
-MEMORIES = ("weight_memory", "window_memory", "replay_memory")
 PRODUCT_KEYS = ("pe", "simd", "planes", "input_planes")
 Count = Annotated[int, Field(ge=1, le=1 << 24)]
 
@@ -35,9 +34,9 @@ class _Layer(_Strict):
     buffer: Count | None = None
     fifo: Count = 2
     queues: tuple[Count, ...] = ()
-    weight_memory: str = "auto"
-    window_memory: str = "auto"
-    replay_memory: str = "auto"
+    weight_memory: d.MemoryStyle = d.MemoryStyle.AUTO
+    window_memory: d.MemoryStyle = d.MemoryStyle.AUTO
+    replay_memory: d.MemoryStyle = d.MemoryStyle.AUTO
 
 
 class _Port(_Strict):
@@ -85,7 +84,7 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
                 entry.buffer or 0,
                 entry.fifo,
                 entry.queues,
-                *(getattr(entry, memory) for memory in MEMORIES),
+                *(getattr(entry, memory) for memory in d.MEMORIES),
             )
         )
     slowest = slowest_product(net, given)
@@ -138,7 +137,7 @@ def write_design(net: Network, design: d.Design) -> str:
         keys |= {"input_planes": f.input_planes} if f.input_planes else {}
         keys |= {"lanes": f.lanes} if f.lanes else {}
         keys |= {"buffer": f.buffer_words} if f.buffer_words else {}
-        keys |= {memory: style for memory in MEMORIES if (style := getattr(f, memory)) != "auto"}
+        keys |= {memory: style for memory in d.MEMORIES if (style := getattr(f, memory)) is not d.MemoryStyle.AUTO}
         keys |= {"fifo": f.fifo_words} | ({"queues": list(f.queue_words)} if f.queue_words else {})
         inner = ", ".join(f"{k}: {v}" for k, v in keys.items())
         key = _scalar(f.name)

@@ -26,7 +26,7 @@ FIRST_STEP = 0.2
 """How far above the best bound, in parts of it, multipliers aim at first."""
 GAPS = (0.003, 0.01, 0.03, 0.1, inf)
 """Parts of a bound by which the best design may be above it, tried in turn."""
-SHARES = (0.1, 0.4, 1.0)
+PARTS = (0.1, 0.4, 1.0)
 """Parts of what a budget leaves open that are searched, in turn."""
 STEPS = 40
 """Of the multipliers, at most: they need not be the best."""
@@ -54,8 +54,7 @@ class Bound:
 class Proof:
     """A bound, and the least of its weighted costs that every node, row by row, has still to come."""
 
-    weights: F64
-    most: float
+    bound: Bound
     to_go: list[F64]
 
 
@@ -75,8 +74,19 @@ class Search:
         self.choices, self.stages = choices, choices.stages
 
     def best(self, weights: F64, interval: int) -> Found | None:
-        """The design of the least weighted costs whose frames follow each other in at most `interval` cycles; None where there is none."""
-        return self._best(weights, interval)
+        """The design of the least weighted costs whose frames follow each other in at most `interval` cycles; None where there is none.
+
+        Priced is what a shortest path may need, until there is one of exact costs.
+        """
+        while True:
+            lengths = self._lengths(self.choices.open(interval), weights)
+            ahead, behind = self._ahead(lengths), self._behind(lengths)
+            if ahead[-1][0] == inf:
+                return None
+            exact = [np.where(stage.priced, length, inf) for stage, length in zip(self.stages, lengths, strict=True)]
+            reached = self._ahead(exact)
+            if not self._price(lengths, ahead, behind, float(reached[-1][0])):
+                return self._found(self._path(exact, reached))
 
     def within(self, weights: F64, limits: F64, interval: int) -> Found | None:
         """The same among those whose costs are at most `limits`; None where there is none."""
@@ -87,7 +97,7 @@ class Search:
         upper, factors, ahead = float(known.costs @ weights), np.zeros(len(kinds)), FIRST_STEP
         best, kept, at = -inf, factors, factors
         for _ in range(STEPS):
-            found = self._best(_weighed(weights, factors, kinds, scale), interval)
+            found = self.best(_weighed(weights, factors, kinds, scale), interval)
             assert found is not None
             over = (found.costs - limits)[kinds] / scale
             lower = float(found.costs @ weights + factors @ over)
@@ -119,7 +129,7 @@ class Search:
         factors, seen = np.full(len(kinds), 1 / max(1, len(kinds))), list[F64]()
         best, kept, found = -inf, factors, None
         for _ in range(STEPS):
-            found = self._best(_weighed(np.zeros(len(limits)), factors, kinds, scale), interval)
+            found = self.best(_weighed(np.zeros(len(limits)), factors, kinds, scale), interval)
             if found is None:
                 break
             over = (found.costs - limits)[kinds] / scale
@@ -136,24 +146,11 @@ class Search:
             return None, bound
         if (found.costs <= limits).all():
             return found, bound
-        for share in SHARES:  # where many edges are left, the first of them may do
+        for share in PARTS:  # where many edges are left, the first of them may do
             nearer = Bound(bound.weights, bound.most + (1 - share) * best)
             if (found := self._labelled(None, limits, (nearer,), interval)) is not None:
                 break
         return found, bound
-
-    def _best(self, weights: F64, interval: int) -> Found | None:
-        """Price what a shortest path may need until there is one of exact costs."""
-        while True:
-            usable = self.choices.open(interval)
-            lengths = [np.where(ok, stage.costs @ weights, inf) for stage, ok in zip(self.stages, usable, strict=True)]
-            ahead, behind = self._ahead(lengths), self._behind(lengths)
-            if ahead[-1][0] == inf:
-                return None
-            exact = [np.where(stage.priced, length, inf) for stage, length in zip(self.stages, lengths, strict=True)]
-            reached = self._ahead(exact)
-            if not self._price(lengths, ahead, behind, float(reached[-1][0])):
-                return self._found(self._path(exact, reached))
 
     def _price(self, lengths: list[F64], ahead: list[F64], behind: list[F64], most: float) -> bool:
         """Price the most promising edges on paths shorter than `most`; False where there are none."""
@@ -174,9 +171,10 @@ class Search:
             for stage, edge in unknown:
                 self.choices.price(stage, edge)
             few, proofs = self._left(bounds, interval)
-        kinds = [int(kind) for kind in _limited(limits)[0] if self._most(few, int(kind)) > limits[kind]]
-        for kind in kinds:
-            proofs.append(Proof(np.eye(len(limits))[kind], float(limits[kind]), self._behind(self._masked(few, kind))))
+        alone = np.eye(len(limits))
+        kinds = [int(kind) for kind in _limited(limits)[0] if -self._ahead(self._lengths(few, -alone[kind]))[-1][0] > limits[kind]]
+        for kind in kinds:  # the others cannot be exceeded
+            proofs.append(Proof(Bound(alone[kind], float(limits[kind])), self._behind(self._lengths(few, alone[kind]))))
         labels = {0: _Labels(np.zeros((1, len(limits))), np.zeros((1, 2), np.int64))}
         rows = list[dict[int, _Labels]]()
         for n, (stage, ok) in enumerate(zip(self.stages, few, strict=True)):
@@ -185,7 +183,7 @@ class Search:
             labels = {}
             for head, group in groupby(living, key=stage.head_of):
                 made = _Labels.joined([rows[-1][int(stage.tails[edge])].behind(stage.costs[edge], edge) for edge in group])
-                made = made.chosen(np.all([made.costs @ p.weights + p.to_go[n + 1][head] <= p.most for p in proofs], axis=0))
+                made = made.chosen(np.all([made.costs @ p.bound.weights + p.to_go[n + 1][head] <= p.bound.most for p in proofs], axis=0))
                 if len(made.costs):
                     first = [] if weights is None else [made.costs @ weights]
                     labels[head] = made.chosen(_undominated(np.column_stack([*first, made.costs[:, kinds]])))
@@ -205,19 +203,15 @@ class Search:
         few, proofs = self.choices.open(interval), list[Proof]()
         for bound in bounds:
             most = bound.most + SLACK * abs(bound.most)
-            lengths = [np.where(ok, stage.costs @ bound.weights, inf) for stage, ok in zip(self.stages, few, strict=True)]
+            lengths = self._lengths(few, bound.weights)
             behind = self._behind(lengths)
             few = [t <= most for t in self._through(lengths, self._ahead(lengths), behind)]
-            proofs.append(Proof(bound.weights, most, behind))
+            proofs.append(Proof(Bound(bound.weights, most), behind))
         return few, proofs
 
-    def _masked(self, usable: Mask, kind: int) -> list[F64]:
-        """Lengths of these edges in one kind of cost."""
-        return [np.where(ok, stage.costs[:, kind], inf) for stage, ok in zip(self.stages, usable, strict=True)]
-
-    def _most(self, usable: Mask, kind: int) -> float:
-        """The most that a design of these edges has of a kind."""
-        return -float(self._ahead([np.where(ok, -stage.costs[:, kind], inf) for stage, ok in zip(self.stages, usable, strict=True)])[-1][0])
+    def _lengths(self, usable: Mask, weights: F64) -> list[F64]:
+        """Per stage, the weighted costs of the edges that may be used, infinite for the others."""
+        return [np.where(ok, stage.costs @ weights, inf) for stage, ok in zip(self.stages, usable, strict=True)]
 
     def _ahead(self, lengths: list[F64]) -> list[F64]:
         """Per row of nodes, the shortest way from the input port to each."""

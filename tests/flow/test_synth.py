@@ -14,6 +14,7 @@ import bnnhw
 from bnnhw.cli import app
 from bnnhw.emit.verilog import library
 from bnnhw.estimate.memories import Kind, memory
+from bnnhw.ir.design import MemoryStyle
 from bnnhw.tools import yosys
 from bnnhw.tools.targets import TARGETS, Cells
 from bnnhw.tools.verilator import ToolError
@@ -185,7 +186,9 @@ def test_a_yosys_that_does_not_run_is_said_with_the_remedy(programs: Path) -> No
     ("module", "width", "words", "style"),
     [("bnn_ram", 9, 32, "block"), ("bnn_ram", 8, 256, "distributed"), ("bnn_rom", 12, 24, "block"), ("bnn_rom", 6, 700, "distributed")],
 )
-def test_a_memory_is_of_the_style_that_is_asked_for(target: str, module: str, width: int, words: int, style: str, tmp_path: Path) -> None:
+def test_a_memory_is_of_the_style_that_is_asked_for(
+    target: str, module: str, width: int, words: int, style: str, cache: Path, tmp_path: Path
+) -> None:
     parameters = {"DATA_W": str(width), "N_WORDS": str(words), "ADDR_W": str((words - 1).bit_length()), "STYLE": f'"{style}"'}
     files = {f"rtl/{module}.v": library()[f"{module}.v"]}
     if module == "bnn_rom":
@@ -196,12 +199,12 @@ def test_a_memory_is_of_the_style_that_is_asked_for(target: str, module: str, wi
             yosys.synthesise(files, module, TARGETS[target], tmp_path, parameters)
         return
     cells = yosys.synthesise(files, module, TARGETS[target], tmp_path, parameters)
-    expected = memory(target, width, words, Kind.ROM if module == "bnn_rom" else Kind.RAM, style)
+    expected = memory(target, width, words, Kind.ROM if module == "bnn_rom" else Kind.RAM, MemoryStyle(style))
     assert cells.block_rams == expected.block_rams == (style == "block")
     assert cells.luts >= expected.luts and (style == "block" or cells.flip_flops == width)
 
 
-def test_synthesis_goes_on_without_what_an_assertion_of_abc_stops(tmp_path: Path) -> None:
+def test_synthesis_goes_on_without_what_an_assertion_of_abc_stops(cache: Path, tmp_path: Path) -> None:
     parameters = {"ELEM_W": 1, "PLANES": 8, "N_IN": 1, "N_OUT": 9, "N_BEATS": 9, "N_TAIL": 1, "GRAIN": 1, "BEAT_W": 4, "FILL_W": 5}
     texts = {name: str(value) for name, value in parameters.items()}
     cells = yosys.synthesise({"rtl/bnn_gearbox.v": library()["bnn_gearbox.v"]}, "bnn_gearbox", TARGETS["xc7"], tmp_path, texts)

@@ -238,10 +238,10 @@ def random_design(net: Network, seed: int) -> d.Design:
             channels = d.lane_channels(layer)
             f = replace(f, lanes=int(rng.choice([n for n in range(1, channels + 1) if channels % n == 0])))
         if isinstance(layer, MatVec):
-            weights, again = (str(styles.choice(d.STYLES)) for _ in range(2))
+            weights, again = (d.MemoryStyle(styles.choice(list(d.MemoryStyle))) for _ in range(2))
             f = replace(f, weight_memory=weights, replay_memory=again)
         if d.windowed(layer):
-            f = replace(f, window_memory=str(styles.choice(d.STYLES)))
+            f = replace(f, window_memory=d.MemoryStyle(styles.choice(list(d.MemoryStyle))))
         layers.append(f)
     slowest = slowest_product(net, layers)
     layers = [complete_folding(layer, f, slowest) for layer, f in zip(net.layers, layers, strict=True)]

@@ -147,6 +147,14 @@ FOLDINGS = {
     "lanes that do not divide": ({"conv2": {"pe": 1, "simd": 1, "lanes": 5}}, "layer 'conv2': lanes 5 do not divide 32 channels; give a divisor"),
     "buffer too small": ({"conv2": {"pe": 1, "simd": 32, "lanes": 32, "buffer": 16}}, "buffer 16 must be a power of two of at least 24 words"),
     "buffer no power": ({"conv2": {"pe": 1, "simd": 32, "lanes": 32, "buffer": 33}}, "buffer 33 must be a power of two"),
+    "unknown memory": (
+        {"fc1": {"pe": 1, "simd": 1, "weight_memory": "ultra"}},
+        "layers.fc1.weight_memory: Input should be 'auto', 'block' or 'distributed'",
+    ),
+    "memory without window": (
+        {"fc1": {"pe": 1, "simd": 1, "window_memory": "block"}},
+        "layer 'fc1': window_memory 'block' has no meaning for a layer of kind MatVec; remove it",
+    ),
     "lanes without window": ({"fc1": {"pe": 1, "simd": 1, "lanes": 1}}, "layer 'fc1': lanes and buffer belong to a sliding window"),
     "no such layer": ({"fc9": {"pe": 1}}, "network 'digits_cnn' has no layer 'fc9'; its layers are conv1, conv2, maxpool4, fc1, fc2"),
     "zero pe": ({"fc1": {"pe": 0}}, "layers.fc1.pe: Input should be greater than or equal to 1"),

@@ -11,6 +11,7 @@ from operator import add, mul
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bnnhw import frontend
@@ -26,8 +27,10 @@ from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.lower import lower
 from bnnhw.schedule import board, fold_for_interval, fully_folded
+from bnnhw.schedule.choices import Choices
 from bnnhw.schedule.folding import buffer_words, input_lanes, output_lanes, with_queues
 from bnnhw.schedule.goals import SHARES, Budget, Folder
+from bnnhw.tools.targets import TARGETS as FAMILIES
 from support.practical import practical_network
 from support.random_integer import random_network
 
@@ -187,6 +190,21 @@ def test_least_energy_is_least_of_all(seed: int) -> None:
 
     chain = pipeline(net, Folder(net, "ice40", 100.0, "energy").least(interval))
     assert sum(energy(i, astuple(cost(i, "ice40"))) for i in chain.instances) == pytest.approx(min(map(least, tried(net, interval))), rel=1e-9)
+
+
+@pytest.mark.parametrize("target", FAMILIES)
+def test_no_bound_is_above_the_price(target: str) -> None:
+    """What a search leaves out it leaves out by these bounds."""
+    rng, priced = np.random.default_rng(1), 0
+    for net in (*map(practical_network, range(6)), *map(random_network, range(40))):
+        choices = Choices(net, target)
+        for stage in choices.stages:
+            for edge in map(int, rng.permutation(np.flatnonzero(~stage.priced))[:12]):
+                costs, beats = stage.costs[edge].copy(), stage.beats[edge]
+                choices.price(stage, edge)
+                assert (costs <= stage.costs[edge] * (1 + 1e-9)).all() and beats <= stage.beats[edge], (net.name, stage.layer, stage.fields(edge))
+                priced += 1
+    assert priced > 1000
 
 
 def test_a_search_keeps_what_it_priced() -> None:
