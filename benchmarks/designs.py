@@ -19,10 +19,11 @@ from sweep import DATA, write
 
 from bnnhw import frontend, schedule
 from bnnhw.emit.verilog import emit_verilog, naming
-from bnnhw.ir.design import Design
+from bnnhw.ir.design import Design, Logic
 from bnnhw.ir.integer import Network
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.lower import lower
+from bnnhw.schedule.stages import LOGIC
 from bnnhw.tools import yosys
 from bnnhw.tools.targets import KINDS, TARGETS
 from support.practical import practical_network
@@ -39,20 +40,21 @@ CALIBRATION = {
 }  # fmt: skip
 
 
-def random_design(seed: int, speed: int) -> tuple[str, Network, Design]:
+def random_design(seed: int, speed: int, logic: Logic) -> tuple[str, Network, Design]:
     """The random network of a seed, `speed` times as fast as fully folded."""
     net = practical_network(seed, f"net{seed}")
     slowest = pipeline(net, schedule.fully_folded(net, 100.0)).interval
-    return f"net{seed}_{speed}", net, schedule.fold_for_interval(net, max(1, slowest // speed), 100.0)
+    return f"net{seed}_{speed}", net, schedule.fold_for_interval(net, max(1, slowest // speed), 100.0, logic)
 
 
-def designs() -> Iterator[tuple[str, str, Network, Design]]:
-    """Role, name, network and design."""
+def designs(target: str) -> Iterator[tuple[str, str, Network, Design]]:
+    """Role, name, network and design, with the logic that suits a family."""
+    logic = LOGIC[target]
     for name, rate in ZOO:
         net = lower(frontend.load(name)).network
-        yield "compared", f"{name}_{rate}", net, schedule.fold_for_interval(net, int(1e8 / rate), 100.0)
-    yield from (("compared", *random_design(*chosen)) for chosen in COMPARED.items())
-    yield from (("calibration", *random_design(*chosen)) for chosen in CALIBRATION.items())
+        yield "compared", f"{name}_{rate}", net, schedule.fold_for_interval(net, int(1e8 / rate), 100.0, logic)
+    yield from (("compared", *random_design(*chosen, logic)) for chosen in COMPARED.items())
+    yield from (("calibration", *random_design(*chosen, logic)) for chosen in CALIBRATION.items())
 
 
 def measured(net: Network, design: Design, target: str, folder: Path) -> tuple[float, ...]:
@@ -62,8 +64,8 @@ def measured(net: Network, design: Design, target: str, folder: Path) -> tuple[f
 
 def main(names: list[str]) -> None:
     """Synthesise for the named targets, all by default."""
-    chosen = list(designs())
     for target in names or TARGETS:
+        chosen = list(designs(target))
         with tempfile.TemporaryDirectory() as work, ThreadPoolExecutor(os.cpu_count()) as pool:
             jobs = [(role, name, pool.submit(measured, net, design, target, Path(work) / name)) for role, name, net, design in chosen]
             rows = [(role, name, *(f"{x:g}" for x in job.result())) for role, name, job in track(jobs, target)]

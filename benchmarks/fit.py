@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
 
 from designs import designs  # noqa: E402
+from sweep import suited  # noqa: E402
 
 from bnnhw.estimate import resources  # noqa: E402
 from bnnhw.estimate.features import Features, Terms, features  # noqa: E402
@@ -67,7 +68,7 @@ def samples(target: str) -> dict[str, list[Sample]]:
     found: dict[str, list[Sample]] = defaultdict(list)
     for row in rows(DATA / f"{target}.csv"):
         i = instances[int(row["instance"])]
-        f = features(i["module"], json.loads(i["parameters"]), target)
+        f = features(i["module"], suited(json.loads(i["parameters"]), target), target)
         found[f"{i['module']}.{f.variant}"].append((f, row))
     if target in LIKE:
         for name, others in samples(LIKE[target]).items():
@@ -91,7 +92,7 @@ def fitted(given: list[Sample], kind: str) -> Terms:
 
 def measured(target: str) -> list[Compared]:
     """The designs that were synthesised whole for a target, estimated again."""
-    made = {name: (net, design) for _, name, net, design in designs()}
+    made = {name: (net, design) for _, name, net, design in designs(target)}
     return [
         Compared(row["role"], row["design"], {k: float(row[k]) for k in KINDS}, sums(pipeline(*made[row["design"]]), target))
         for row in rows(DATA / f"{target}_designs.csv")

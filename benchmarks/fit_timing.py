@@ -19,10 +19,12 @@ import numpy as np
 from scipy.optimize import nnls
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT)]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
 
-from bnnhw.estimate.features import LUT_INPUTS  # noqa: E402
+from sweep import suited  # noqa: E402
+
 from bnnhw.estimate.timing import BITS, KINDS, PATHS, WIDTH, Stage, fits, markdown, stages  # noqa: E402
+from bnnhw.lutmap.cost import LUT_INPUTS  # noqa: E402
 
 DATA = PATHS.parent
 PAGE = ROOT / "docs" / "timing.md"
@@ -60,6 +62,7 @@ def read(target: str) -> dict[str, list[Sample]]:
     with (DATA / f"{target}.csv").open() as f:
         for row in csv.DictReader(f):
             module, parameters = instances[row["instance"]]
+            parameters = suited(parameters, target)
             luts, muxes, carries, fanout = (float(row[f"path_{kind}"]) for kind in KINDS)
             found[module].append(Sample(stages(module, parameters, target), (luts, muxes, carries, log2(max(1.0, fanout)))))
     if target in LIKE:

@@ -14,7 +14,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from itertools import islice
 from pathlib import Path
 
@@ -26,11 +26,18 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from bnnhw import schedule  # noqa: E402
 from bnnhw.emit.verilog import emit_verilog, naming  # noqa: E402
-from bnnhw.ir.design import Design  # noqa: E402
+from bnnhw.estimate.features import TABLES  # noqa: E402
+from bnnhw.ir.design import Design, Logic  # noqa: E402
 from bnnhw.ir.errors import BnnhwError  # noqa: E402
+from bnnhw.ir.hardware import Gate  # noqa: E402
 from bnnhw.ir.instances import Instance  # noqa: E402
 from bnnhw.ir.integer import Network  # noqa: E402
 from bnnhw.ir.pipeline import pipeline  # noqa: E402
+from bnnhw.lutmap.cost import LUT_INPUTS  # noqa: E402
+from bnnhw.lutmap.fabric import LUT4, LUT6  # noqa: E402
+from bnnhw.lutmap.netlist import Luts  # noqa: E402
+from bnnhw.lutmap.popcount import popcount  # noqa: E402
+from bnnhw.schedule.stages import LOGIC  # noqa: E402
 from bnnhw.synth.design import sources  # noqa: E402
 from bnnhw.synth.paths import longest_path  # noqa: E402
 from bnnhw.tools import yosys  # noqa: E402
@@ -50,9 +57,12 @@ LARGEST = 1600
 """XNOR lanes of an instance; more would take the time of many."""
 EVERY = {"xcup": 3}
 """Targets that take only every n-th instance: UltraScale+ maps nearly as 7 series does, and takes as long."""
+LUTS = (Logic.LUT6, Logic.LUT4)
+"""What is swept beside plain logic; an instance has as many registers in both."""
+RAMS, DISTRIBUTED = ("bnn_window", "bnn_replay"), '"distributed"'
 PATH = ("path_luts", "path_muxes", "path_carries", "path_fanout")
-Sample = tuple[Instance, dict[str, str], dict[str, str]]
-"""An instance, the files it needs, its parameters as Verilog text."""
+Sample = tuple[Instance, dict[Logic, tuple[str, dict[str, str], dict[str, str]]]]
+"""An instance; for each logic its module, the files it needs, and its parameters as Verilog text."""
 
 
 def designs() -> Iterator[tuple[Network, Design]]:
@@ -65,12 +75,18 @@ def designs() -> Iterator[tuple[Network, Design]]:
             yield small, random_design(small, seed)
         net = practical_network(seed, "net")
         slowest = pipeline(net, schedule.fully_folded(net, 100.0)).interval
-        for _ in range(2):
+        for n in range(2):
+            logic = Logic.PLAIN if seed % 4 == 1 and n else Logic.LUT6
             try:
-                yield net, schedule.fold_for_interval(net, max(1, int(slowest / 10 ** rng.uniform(1, 4))), 100.0)
+                yield net, schedule.fold_for_interval(net, max(1, int(slowest / 10 ** rng.uniform(1, 4))), 100.0, logic)
             except BnnhwError:  # faster than any folding
                 continue
         seed += 1
+
+
+def suited(parameters: dict[str, int | str], target: str) -> dict[str, int | str]:
+    """Parameters of an instance of the sweep with the logic that suits a family."""
+    return {k: LOGIC[target].lut_inputs if k == "LUT_INPUTS" else v for k, v in parameters.items()}
 
 
 def lanes(i: Instance) -> int:
@@ -85,13 +101,19 @@ def drawn() -> list[Sample]:
     """The instances of the sweep: of every design the first of each module, as long as that module is wanted."""
     found: dict[str, dict[str, Sample]] = defaultdict(dict)
     for net, design in islice(designs(), 400):
-        files, names = emit_verilog(net, design), naming(net)
+        names, logics = naming(net), (design.logic,) if design.logic is Logic.PLAIN else LUTS
+        made = {logic: (pipeline(net, other), emit_verilog(net, other)) for logic in logics if (other := replace(design, logic=logic))}
         taken: set[str] = set()
-        for i in pipeline(net, design).instances:
+        for n, i in enumerate(made[logics[0]][0].instances):
             key = json.dumps(i.parameters)
+            if i.module in RAMS and i.parameters.get("STYLE") == DISTRIBUTED:  # which not every family has
+                continue
             if i.module in taken or len(found[i.module]) >= WANTED.get(i.module, 0) or key in found[i.module] or lanes(i) > LARGEST:
                 continue
-            found[i.module][key] = (i, *sources(files, i, names.memory(i) if i.memory else None))
+            found[i.module][key] = (
+                i,
+                {logic: (names.module_of(i), *sources(files, chain.instances[n], names)) for logic, (chain, files) in made.items()},
+            )
             taken.add(i.module)
         if all(len(found[module]) >= n for module, n in WANTED.items()):
             break
@@ -100,13 +122,28 @@ def drawn() -> list[Sample]:
 
 def measured(sample: Sample, target: Target, folder: Path) -> tuple[float, ...]:
     """Cells and the longest path of an instance."""
-    instance, files, parameters = sample
-    text = yosys.mapped(files, instance.module, target, folder, parameters)
+    made = sample[1]
+    top, files, parameters = made[LOGIC[target.name]] if Logic.PLAIN not in made else made[Logic.PLAIN]
+    text = yosys.mapped(files, top, target, folder, parameters)
     (module,) = json.loads(text)["modules"].values()
     counts: dict[str, int] = defaultdict(int)
     for cell in module["cells"].values():
         counts[cell["type"]] += 1
     return *astuple(target.cells(counts)), *astuple(longest_path(text))
+
+
+def tables() -> set[tuple[int, int]]:
+    """Inputs and truth tables of the LUTs of popcounts that not every family has the inputs for."""
+    nets = [popcount(lanes, gate, LUT6) for lanes in (5, 64, 65, 66, 100, 512) for gate in Gate]
+    found = [(len(node.inputs), table) for net in nets for node in net.nodes if isinstance(node, Luts) for table in node.tables]
+    return {(inputs, table) for inputs, table in found if inputs > LUT4.lut_inputs}
+
+
+def mapped(inputs: int, table: int, target: Target, folder: Path) -> int:
+    """LUTs that a family makes of a table."""
+    files = {"rtl/bnn_luts.v": (ROOT / "rtl" / "bnn_luts.v").read_text()}
+    parameters = {"N_IN": str(inputs), "N_OUT": "1", "TABLES": f"{1 << inputs}'h{table:x}"}
+    return yosys.synthesise(files, "bnn_luts", target, folder, parameters).luts
 
 
 def write(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
@@ -131,6 +168,10 @@ def main(names: list[str]) -> None:
             jobs = [(n, pool.submit(measured, s, TARGETS[name], Path(work) / str(n))) for n, s in chosen]
             rows = [(n, *(f"{x:g}" for x in job.result())) for n, job in track(jobs, name)]
         write(DATA / f"{name}.csv", ("instance", *KINDS, *PATH), rows)
+    with tempfile.TemporaryDirectory() as work:
+        narrow = [TARGETS[name] for name, inputs in LUT_INPUTS.items() if inputs < LUT6.lut_inputs]
+        wide = [(t.name, n, f"{table:x}", mapped(n, table, t, Path(work))) for t in narrow for n, table in sorted(tables())]
+    write(TABLES, ("target", "inputs", "table", "luts"), wide)
     (DATA / "yosys.txt").write_text(yosys.version() + "\n")
 
 

@@ -53,6 +53,7 @@ __version__ = version("bnnhw")
 DEFAULT_FPS = 100.0
 DEFAULT_CLOCK_MHZ = 100.0
 DEFAULT_TARGET = "xc7"
+DEFAULT_LUT_LEVELS = schedule.LUT_LEVELS
 DEFAULT_UTILISATION = 0.7
 """Part of a board's FPGA that a design may take; the rest is left for routing and what else is on it."""
 MOST_POWER_FRAMES = 100_000
@@ -79,6 +80,7 @@ def choose_design(
     fully_folded: bool = False,
     target: str | None = None,
     minimise: str = "area",
+    lut_levels: int = DEFAULT_LUT_LEVELS,
     board: str | None = None,
     utilisation: float = DEFAULT_UTILISATION,
     max_luts: float | None = None,
@@ -88,7 +90,8 @@ def choose_design(
 ) -> Design:
     """A design from a file, fully folded, or found: the least hardware for `fps`, or the most frames for a budget.
 
-    `target`: family whose cells count (xc7); `minimise`: area, luts, block_rams or energy. A budget is what `max_...` allow and `utilisation` of
+    `target`: family whose cells count (xc7); `minimise`: area, luts, block_rams or energy; `lut_levels`: LUTs, at most, between the registers
+    of popcounts. A budget is what `max_...` allow and `utilisation` of
     what `board` has; with `fps` the design must be within it as well. 100 frames a second if neither is given. Errors: BnnhwError.
     """
     budget, family, clock = _budget(board, utilisation, target, {"luts": max_luts, "block_rams": max_block_rams, "dsps": max_dsps})
@@ -108,7 +111,9 @@ def choose_design(
         return schedule.fully_folded(net, clock)
     if minimise not in schedule.MINIMISED:
         raise BnnhwError(f"folding: {minimise!r} cannot be minimised; give one of {', '.join(schedule.MINIMISED)}")
-    folder = schedule.Folder(net, family, clock, minimise, budget)
+    if lut_levels < 1:
+        raise BnnhwError(f"folding: {lut_levels} LUTs between registers cannot be; give 1 or more")
+    folder = schedule.Folder(net, family, clock, minimise, budget, lut_levels)
     if fps is None and budget.limited:
         return folder.fastest(progress)
     wanted = DEFAULT_FPS if fps is None else fps

@@ -1,6 +1,6 @@
 // Folded matrix-vector unit of bit planes: PE rows (outputs, or planes of them) at a time, SIMD inputs a beat.
 // sum[pe] = sum over N_BEATS inputs, each in N_TURNS beats, and planes q of COEFFS[turn][q] * popcount(gate(weight[pe], x[q]))
-// One beat a cycle in; the sums follow three cycles after a vector's last beat. Weight words run
+// One beat a cycle in; the sums follow 3 + LATENCY cycles after a vector's last beat. Weight words run
 // through the ROM in order: row fold, then beat; lane 0 of PE 0 in the low bit, masks above a PE's signs.
 `default_nettype none
 module bnn_matvec #(
@@ -17,6 +17,7 @@ module bnn_matvec #(
     parameter BEAT_W = 1,  // bits of an index of beats
     parameter TURN_W = 1,  // bits of an index of turns
     parameter ADDR_W = 1,  // bits of an index of weight words
+    parameter LATENCY = 0,  // registers in a popcount
     parameter STYLE = "auto",  // of the weights' memory, as in bnn_rom
     parameter FILE = ""  // weights
 ) (
@@ -35,7 +36,9 @@ module bnn_matvec #(
   reg [PLANES*SIMD-1:0] x_q;
   reg [ADDR_W-1:0] addr_q;
   reg [BEAT_W-1:0] beat_q;
-  reg valid1_q, first1_q, last1_q, valid2_q, first2_q, last2_q, valid3_q;
+  reg valid1_q, first1_q, last1_q, valid3_q;
+  reg [LATENCY:0] valid2_q, first2_q, last2_q;  // bit LATENCY beside the counts
+  integer k;
   wire advance = !valid3_q || m_ready;
   wire take = s_valid && advance;
   assign s_ready = advance;
@@ -51,15 +54,17 @@ module bnn_matvec #(
       assign coeffs = COEFFS;
     end else begin : g_turns
       localparam [TURN_W-1:0] LAST_TURN = N_TURNS[TURN_W-1:0] - 1'b1;
-      reg [TURN_W-1:0] turn_q, turn1_q, turn2_q;
+      reg [TURN_W-1:0] turn_q, turn1_q;
+      reg [(LATENCY+1)*TURN_W-1:0] turn2_q;
+      wire [TURN_W-1:0] turn = turn2_q[LATENCY*TURN_W+:TURN_W];  // beside the counts
       assign first_turn = turn_q == 0;
       assign last_turn = turn_q == LAST_TURN;
       reg [PLANES*SUM_W-1:0] chosen;  // not by an index, whose product with the width some tools multiply in a DSP
-      integer t;
+      integer j, t;
       always @* begin
         chosen = COEFFS[PLANES*SUM_W-1:0];
         for (t = 1; t < N_TURNS; t = t + 1) begin
-          if ({{32 - TURN_W{1'b0}}, turn2_q} == t) chosen = COEFFS[t*PLANES*SUM_W+:PLANES*SUM_W];
+          if ({{32 - TURN_W{1'b0}}, turn} == t) chosen = COEFFS[t*PLANES*SUM_W+:PLANES*SUM_W];
         end
       end
       assign coeffs = chosen;
@@ -68,7 +73,10 @@ module bnn_matvec #(
           turn_q <= last_turn ? {TURN_W{1'b0}} : turn_q + 1'b1;
           turn1_q <= turn_q;
         end
-        if (advance) turn2_q <= turn1_q;
+        if (advance) begin
+          turn2_q[0+:TURN_W] <= turn1_q;
+          for (j = 1; j <= LATENCY; j = j + 1) turn2_q[j*TURN_W+:TURN_W] <= turn2_q[(j-1)*TURN_W+:TURN_W];
+        end
         if (rst) turn_q <= 0;
       end
     end
@@ -86,16 +94,21 @@ module bnn_matvec #(
     end
     if (advance) begin
       valid1_q <= s_valid;
-      valid2_q <= valid1_q;
-      first2_q <= first1_q;
-      last2_q <= last1_q;
-      valid3_q <= valid2_q && last2_q;
+      valid2_q[0] <= valid1_q;
+      first2_q[0] <= first1_q;
+      last2_q[0] <= last1_q;
+      for (k = 1; k <= LATENCY; k = k + 1) begin
+        valid2_q[k] <= valid2_q[k-1];
+        first2_q[k] <= first2_q[k-1];
+        last2_q[k] <= last2_q[k-1];
+      end
+      valid3_q <= valid2_q[LATENCY] && last2_q[LATENCY];
     end
     if (rst) begin
       addr_q <= 0;
       beat_q <= 0;
       valid1_q <= 1'b0;
-      valid2_q <= 1'b0;
+      valid2_q <= 0;
       valid3_q <= 1'b0;
     end
   end
@@ -122,23 +135,19 @@ module bnn_matvec #(
       wire [SUM_W-1:0] partial[0:PLANES];
       assign partial[0] = 0;
       for (q = 0; q < PLANES; q = q + 1) begin : g_plane
-        wire [SIMD-1:0] weight = weights[p*PE_W+:SIMD];
-        wire [SIMD-1:0] x = x_q[q*SIMD+:SIMD];
-        wire [SIMD-1:0] hits;
-        if (GATE == 0) begin : g_xnor
-          assign hits = weight ~^ x;
-        end else if (GATE == 1) begin : g_and
-          assign hits = weight & x;
-        end else begin : g_masked
-          assign hits = weights[p*PE_W+SIMD+:SIMD] & (weight ~^ x);
-        end
         wire [COUNT_W-1:0] count;
         reg [COUNT_W-1:0] count_q;
         bnn_popcount #(
             .N_BITS(SIMD),
-            .COUNT_W(COUNT_W)
+            .COUNT_W(COUNT_W),
+            .GATE(GATE),
+            .WEIGHT_W(PE_W),
+            .LATENCY(LATENCY)
         ) u_popcount (
-            .bits(hits),
+            .clk(clk),
+            .en(advance),
+            .x(x_q[q*SIMD+:SIMD]),
+            .weight(weights[p*PE_W+:PE_W]),
             .count(count)
         );
         always @(posedge clk) if (advance) count_q <= count;
@@ -147,7 +156,7 @@ module bnn_matvec #(
       end
       reg [SUM_W-1:0] sum_q;
       always @(posedge clk) begin
-        if (advance && valid2_q) sum_q <= first2_q ? partial[PLANES] : sum_q + partial[PLANES];
+        if (advance && valid2_q[LATENCY]) sum_q <= first2_q[LATENCY] ? partial[PLANES] : sum_q + partial[PLANES];
       end
       assign m_data[p*SUM_W+:SUM_W] = sum_q;
     end

@@ -78,7 +78,7 @@ def head_words(layer: Headed, f: d.Folding, instance: Instance) -> U8:
         return _limit_words(layer, layer.head, f, int(instance.parameters["LIMIT_W"]))
     scale, bias = affine_terms(layer, memory)
     low, high = int(instance.parameters["SCALE_W"]), int(instance.parameters["BIAS_W"])
-    fold = {Memory.HEAD: _rows, Memory.SCALE: _plane_rows, Memory.PARTIAL: _segment_rows}[memory]
+    fold = {Memory.HEAD: _rows, Memory.TOTAL: _rows, Memory.SCALE: _plane_rows, Memory.PARTIAL: _segment_rows}[memory]
     scales = _split(_fields(fold(np.broadcast_to(scale, bias.shape), layer, f, 0), low), low)
     biases = _split(_fields(fold(bias, layer, f, 0), high), high)
     return np.concatenate([scales, biases], axis=2).reshape(len(scales), -1)

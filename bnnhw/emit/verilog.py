@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ import jinja2
 
 from bnnhw.emit.memories import memory_text
 from bnnhw.emit.names import identifiers
+from bnnhw.emit.netlists import popcounts, unrolled
 from bnnhw.emit.resources import resource_folder
 from bnnhw.ir.design import Design
 from bnnhw.ir.instances import Instance, Pipeline, Stream
@@ -17,6 +19,9 @@ from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
 
+MATVEC, POPCOUNT, UNROLLED, LUTS = "bnn_matvec", "bnn_popcount", "unrolled\0", "luts\0"
+NETLISTS = "LUT_INPUTS"
+"""Parameter of instances whose popcounts are netlists; it is none of their module's."""
 AXI = ("tdata", "tkeep", "tlast", "tvalid", "tready")
 
 
@@ -27,6 +32,8 @@ class Naming:
     module: str
     layers: dict[str, str]
     """The user's layer names to identifiers."""
+    modules: dict[str, str]
+    """Modules of this design beside the top: MATVEC and POPCOUNT, and for each layer, by its name behind UNROLLED and LUTS."""
 
     def of(self, instance: Instance) -> str:
         """The identifier of an instance."""
@@ -39,11 +46,26 @@ class Naming:
         assert instance.memory is not None
         return f"mem/{self.module}_{self.layers[instance.layer]}_{instance.memory.value}.mem"
 
+    def module_of(self, instance: Instance) -> str:
+        """The Verilog module of an instance: the library's, its copy with the popcounts of this design, or one of its own."""
+        if instance.product is not None:
+            return self.modules[UNROLLED + instance.layer]
+        return self.modules[MATVEC] if NETLISTS in instance.parameters else instance.module
+
 
 def naming(net: Network) -> Naming:
-    """Identifiers for a network and its layers."""
-    module = identifiers([net.name], reserved=("bench", *(Path(name).stem for name in library())))[net.name]
-    return Naming(module, identifiers(layer.name for layer in net.layers))
+    """Identifiers for a network, its layers and the modules of its own."""
+    taken = ("bench", *(Path(name).stem for name in library()))
+    module = identifiers([net.name], reserved=taken)[net.name]
+    own = {MATVEC: "matvec", POPCOUNT: "popcount"}
+    for layer in net.layers:
+        own |= {UNROLLED + layer.name: layer.name, LUTS + layer.name: f"{layer.name} luts"}
+    modules, used = dict[str, str](), [module]
+    for key, name in own.items():
+        full = f"{module} {name}"
+        modules[key] = identifiers([full], reserved=(*taken, *used))[full]
+        used.append(modules[key])
+    return Naming(module, identifiers(layer.name for layer in net.layers), modules)
 
 
 def emit_verilog(net: Network, design: Design) -> dict[str, str]:
@@ -51,6 +73,7 @@ def emit_verilog(net: Network, design: Design) -> dict[str, str]:
     chain, names = pipeline(net, design), naming(net)
     files = {f"rtl/{name}": text for name, text in library().items()}
     files[f"rtl/{names.module}.v"] = _top(net, chain, names)
+    files |= _popcounts(chain, names) | _unrolled(chain, names)
     for i in chain.instances:
         if i.memory:
             files[names.memory(i)] = memory_text(net[i.layer], design[i.layer], i)
@@ -60,8 +83,9 @@ def emit_verilog(net: Network, design: Design) -> dict[str, str]:
 def file_names(net: Network, design: Design) -> list[str]:
     """Paths of what `emit_verilog` gives."""
     names = naming(net)
-    memories = [names.memory(i) for i in pipeline(net, design).instances if i.memory]
-    return [*(f"rtl/{name}" for name in library()), f"rtl/{names.module}.v", *memories]
+    chain = pipeline(net, design)
+    memories = [names.memory(i) for i in chain.instances if i.memory]
+    return [*(f"rtl/{name}" for name in library()), f"rtl/{names.module}.v", *_popcounts(chain, names), *_unrolled(chain, names), *memories]
 
 
 def read_verilog(folder: Path) -> dict[str, str]:
@@ -105,6 +129,37 @@ def _top(net: Network, chain: Pipeline, names: Naming) -> str:
     )
 
 
+def _popcounts(chain: Pipeline, names: Naming) -> dict[str, str]:
+    """{path: text} of the popcounts that are netlists, of the module that chooses among them, and of the copy of the product with it.
+
+    A copy under the network's name, so that designs with other popcounts can stand beside each other.
+    """
+    found, render = popcounts(chain), environment().get_template
+    if not found:
+        return {}
+    matvec = library()[f"{MATVEC}.v"]
+    for name in (MATVEC, POPCOUNT):
+        matvec = re.sub(rf"\b{name}\b", names.modules[name], matvec)
+    chosen = render("popcount.v.j2").render(network=names.module, module=names.modules[POPCOUNT], popcounts=found)
+    netlists = {f"rtl/{p['module']}.v": render("netlist.v.j2").render(net=p["netlist"]) for p in found}
+    return {f"rtl/{names.modules[MATVEC]}.v": matvec, f"rtl/{names.modules[POPCOUNT]}.v": chosen, **netlists}
+
+
+def _unrolled(chain: Pipeline, names: Naming) -> dict[str, str]:
+    """{path: text} of the unrolled products, each with its netlist."""
+    found, render = dict[str, str](), environment().get_template
+    for i in chain.instances:
+        if i.product is not None:
+            (wire,) = i.reads
+            name, netlist = names.module_of(i), names.modules[LUTS + i.layer]
+            found[f"rtl/{name}.v"] = render("unrolled.v.j2").render(
+                layer=names.layers[i.layer], network=names.module, module=name, netlist=netlist, latency=i.parameters["LATENCY"],
+                s_msb=wire.stream.width - 1, m_msb=i.m.width - 1, m_bits=i.m.width,
+            )  # fmt: skip
+            found[f"rtl/{netlist}.v"] = render("netlist.v.j2").render(net=unrolled(i, netlist))
+    return found
+
+
 def _instance(i: Instance, made: dict[str, str], names: Naming) -> dict[str, object]:
     """Finished strings of one instance; `made` are the identifiers of all."""
     name = made[i.name]
@@ -125,12 +180,12 @@ def _instance(i: Instance, made: dict[str, str], names: Naming) -> dict[str, obj
         wires = []
     else:
         ports += m
-    return {"module": i.module, "name": f"u_{name}", "wires": wires, "parameters": _listed(parameters), "ports": _listed(ports)}
+    return {"module": names.module_of(i), "name": f"u_{name}", "wires": wires, "parameters": _listed(parameters), "ports": _listed(ports)}
 
 
 def parameter_texts(i: Instance) -> list[tuple[str, str]]:
     """Names and Verilog values of an instance's parameters, without its memory file."""
-    return [(k, _sized(k, v, i)) for k, v in i.parameters.items()]
+    return [(k, _sized(k, v, i)) for k, v in i.parameters.items() if k != NETLISTS]
 
 
 def _range(s: Stream) -> str:

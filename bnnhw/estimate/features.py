@@ -5,14 +5,24 @@ A resource model is a weight for each of these names, per module and family of F
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import ceil
+from pathlib import Path
 
 from bnnhw.estimate.memories import Kind, Memory, Style, memory
 from bnnhw.ir.design import MemoryStyle
 from bnnhw.ir.encoding import signed_bits
+from bnnhw.ir.hardware import Gate
+from bnnhw.ir.instances import Instance
+from bnnhw.lutmap.cost import LUT_INPUTS, Wide, luts
+from bnnhw.lutmap.fabric import FABRICS
+from bnnhw.lutmap.layer import unrolled_stages
+from bnnhw.lutmap.netlist import Netlist
+from bnnhw.lutmap.popcount import popcount_stages
 
 Parameters = Mapping[str, int | str]
 Terms = dict[str, float]
@@ -28,11 +38,13 @@ class Features:
     muxes: int = 0
     """LUTs between the banks of memories."""
     dsps: int = 0
+    netlists: int = 0
+    """LUTs of popcounts that are netlists."""
 
     @property
     def own_luts(self) -> int:
-        """LUTs that need no weight: those of memories."""
-        return self.muxes + sum(m.luts for m in self.memories)
+        """LUTs that need no weight: those of memories and netlists."""
+        return self.muxes + self.netlists + sum(m.luts for m in self.memories)
 
     @property
     def variant(self) -> str:
@@ -55,6 +67,7 @@ class _Size:
     memories: list[Memory] = field(default_factory=list)
     muxes: int = 0
     dsps: int = 0
+    netlists: int = 0
 
     def counter(self, name: str, count: int, bits: int) -> None:
         """A counter up to `count`, which is no register where that is 1."""
@@ -135,9 +148,6 @@ def multipliers(target: str, a: int, b: int, y: int) -> int:
     return int(min(a, b) >= m.factor and min(y, a + b) >= m.product)
 
 
-LUT_INPUTS = {"xc7": 6, "xcup": 6, "ecp5": 4, "gowin": 4, "ice40": 4}
-
-
 def mux_luts(inputs: int, target: str) -> int:
     """LUTs of one bit of a multiplexer: a LUT6 chooses among four, of more Yosys makes a little more than needed.
 
@@ -172,13 +182,30 @@ def distinct(columns: int, words: int) -> float:
     return functions * (1 - (1 - 1 / (functions + 2)) ** columns)
 
 
+TABLES = Path(__file__).parent / "data" / "tables.csv"
+"""What families make of tables with more inputs than their LUTs."""
 SHORT = 16
 """Bits up to which a popcount's cost for each may differ from that of more."""
 
 
 def popcount(bits: float, width: int) -> Terms:
-    """What a count of so many bits depends on; its result has `width`."""
+    """What a count of so many bits depends on that is no netlist; its result has `width`."""
     return {"bits": min(bits, SHORT), "more": max(0.0, bits - SHORT), "carries": max(0.0, bits - width), "width": width}
+
+
+def netlist_of(i: Instance) -> Netlist:
+    """The netlist of an unrolled product."""
+    assert i.product is not None
+    return unrolled_stages(i.product, int(i.parameters["LUT_INPUTS"]), int(i.parameters["LATENCY"]) - 1)
+
+
+@lru_cache
+def wide(target: str) -> Wide:
+    """LUTs of tables that have more inputs than the family's LUTs, as measured."""
+    if not TABLES.is_file():
+        return {}
+    with TABLES.open() as f:
+        return {(int(row["inputs"]), int(row["table"], 16)): int(row["luts"]) for row in csv.DictReader(f) if row["target"] == target}
 
 
 def entries(literal: int | str, bits: int, count: int) -> list[int]:
@@ -203,9 +230,17 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     pe, simd, planes, turns, count_w, sum_w = p["PE"], p["SIMD"], p["PLANES"], p["N_TURNS"], p["COUNT_W"], p["SUM_W"]
     units = pe * planes
     stored = s.rom(pe * simd * (2 if p["GATE"] == 2 else 1), p["N_WORDS"], _style(raw))
-    kind = "free" if not stored else "masked" if p["GATE"] == 2 else "gate"
-    counted = simd if stored or p["GATE"] == 0 else simd / 2  # of weights that are constant and 0, nothing is left
-    s.gates(**{f"{kind}_{name}": units * n for name, n in popcount(counted, p["COUNT_W"]).items()} if simd > 1 else {f"{kind}_single": units})
+    latency = p.get("LATENCY", 0)
+    if p.get("LUT_INPUTS"):
+        net = popcount_stages(simd, Gate(p["GATE"]), FABRICS[p["LUT_INPUTS"]], latency)
+        s.netlists = units * luts(net, s.target, wide(s.target))
+        s.register(units * net.flip_flops)
+    else:
+        kind = "free" if not stored else "masked" if p["GATE"] == 2 else "gate"
+        counted = simd if stored or p["GATE"] == 0 else simd / 2  # of weights that are constant and 0, nothing is left
+        s.gates(**{f"{kind}_{name}": units * n for name, n in popcount(counted, p["COUNT_W"]).items()} if simd > 1 else {f"{kind}_single": units})
+        s.register(units * latency * count_w)
+    s.register(3 * latency)
     s.gates(units=units)
     if p["N_BEATS"] * turns > 1:
         s.gates(**{"count_up" if simd * planes == 1 else "accumulate": pe * sum_w})
@@ -409,4 +444,4 @@ def features(module: str, parameters: Parameters, target: str) -> Features:
         return Features()
     size = _Size(target)
     MODULES[module]({k: v for k, v in parameters.items() if isinstance(v, int)}, parameters, size)
-    return Features(size.luts, size.flip_flops, tuple(size.memories), size.muxes, size.dsps)
+    return Features(size.luts, size.flip_flops, tuple(size.memories), size.muxes, size.dsps, size.netlists)

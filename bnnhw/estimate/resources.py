@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.estimate.features import ALIKE, Terms, features, popcount, rom_luts
+from bnnhw.estimate.features import ALIKE, Terms, features, netlist_of, rom_luts, wide
 from bnnhw.estimate.parts import Part, by_layer
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.hardware import Gate
 from bnnhw.ir.instances import Instance, Pipeline
+from bnnhw.lutmap.cost import LUT_INPUTS, luts
+from bnnhw.lutmap.fabric import FABRICS
+from bnnhw.lutmap.popcount import least_luts
 from bnnhw.tools.targets import TARGETS, Cells
 
 WEIGHTS = Path(__file__).parent / "data" / "weights.json"
@@ -60,6 +64,10 @@ class Estimate:
         return {"target": self.target, "tool": self.tool, "layers": layers, "modules": modules, "whole": asdict(self.whole), "errors": errors}
 
 
+HANDSHAKE = 2
+"""LUTs of the handshake of an unrolled product."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """Cells of one instance before rounding."""
@@ -91,7 +99,13 @@ def model(target: str) -> Model:
 
 def cost(i: Instance, target: str) -> Cost:
     """Cells of an instance in the family named `target`, in fractions as the model gives them."""
-    return _cost(i.module, tuple(i.parameters.items()), target)
+    return _cost(i.module, tuple(i.parameters.items()), target) if i.product is None else _unrolled(i, target)
+
+
+def _unrolled(i: Instance, target: str) -> Cost:
+    """Cells of an unrolled product: its netlist, the registers behind it, and the handshake."""
+    net = netlist_of(i)
+    return Cost(luts(net, target, wide(target)) + HANDSHAKE, net.flip_flops + len(net.outputs) + int(i.parameters["LATENCY"]))
 
 
 @lru_cache(maxsize=1 << 18)
@@ -135,10 +149,10 @@ class ProductBound:
 
     def unit_luts(self, bits: int) -> float:
         """LUTs of a popcount of `bits` bits."""
-        kind = "masked" if self.masked else "gate"
         if bits == 1:
-            return self._each("luts", {"units": 1, f"{kind}_single": 1})
-        return self._each("luts", {"units": 1, **{f"{kind}_{name}": n for name, n in popcount(bits, bits.bit_length()).items()}})
+            return self._each("luts", {"units": 1, f"{'masked' if self.masked else 'gate'}_single": 1})
+        kind = Gate.MASKED if self.masked else Gate.XNOR
+        return self._each("luts", {"units": 1}) + least_luts(bits, kind, FABRICS[LUT_INPUTS[self.target]])
 
     def register_bit(self) -> float:
         """Flip-flops of a bit of the data path."""

@@ -13,11 +13,15 @@ from math import ceil, log, log2, sqrt
 from pathlib import Path
 from typing import Any
 
-from bnnhw.estimate.features import LUT_INPUTS, Features, Parameters, Terms, features
+from bnnhw.estimate.features import Features, Parameters, Terms, features, netlist_of
 from bnnhw.estimate.memories import Style
-from bnnhw.estimate.resources import weighed
+from bnnhw.estimate.resources import cost, weighed
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.hardware import Gate
 from bnnhw.ir.instances import Instance, Pipeline
+from bnnhw.lutmap.cost import LUT_INPUTS
+from bnnhw.lutmap.fabric import FABRICS
+from bnnhw.lutmap.popcount import popcount_stages
 from bnnhw.tools.targets import TARGETS
 
 PATHS = Path(__file__).parent / "data" / "paths.json"
@@ -218,7 +222,12 @@ class _Module:
 
 def _matvec(m: _Module) -> dict[str, Stage]:
     p = m.p
-    count = Stage({"one": 1.0, "simd": _log(p["SIMD"]), **_width("count", p["COUNT_W"]), WIDTH: _log(p["PE"] * p["PLANES"])}, m.block)
+    if p.get("LUT_INPUTS"):
+        net = popcount_stages(p["SIMD"], Gate(p["GATE"]), FABRICS[p["LUT_INPUTS"]], p.get("LATENCY", 0))
+        counted: Terms = {"one": 1.0, "levels": net.levels}
+    else:
+        counted = {"one": 1.0, "simd": _log(p["SIMD"]), **_width("count", p["COUNT_W"])}
+    count = Stage(counted | {WIDTH: _log(p["PE"] * p["PLANES"])}, m.block)
     adds: Terms = {"one": 1.0, "planes": _log(p["PLANES"]), **_width("sum", p["SUM_W"]), WIDTH: _log(p["PE"])}
     if p["N_TURNS"] > 1 and not m.dsp:
         adds["factor"] = _log(p["COUNT_W"] + 1)
@@ -361,7 +370,10 @@ def stages(module: str, parameters: Parameters, target: str) -> dict[str, Stage]
 
 
 def paths(i: Instance, target: str) -> dict[str, Levels]:
-    """The candidates' levels by the fitted formulas."""
+    """The candidates' levels by the fitted formulas; those of an unrolled product are known."""
+    if i.product is not None:
+        net = netlist_of(i)
+        return {"netlist": Levels(luts=net.levels, fanout=_log(net.fanout))}
     fit = fit_of(target).get(i.module)
     if fit is None:
         return {}
@@ -485,7 +497,8 @@ class TimedDesign:
     def ready(self, i: Instance) -> PartTiming:
         """The handshake that reaches the instance, and what it enables there."""
         names, levels = self.handshake(i)
-        enabled = Levels(fanout=_log(sum(features(i.module, i.parameters, self.target).flip_flops.values())))
+        flip_flops = features(i.module, i.parameters, self.target).flip_flops.values() if i.product is None else [cost(i, self.target).flip_flops]
+        enabled = Levels(fanout=_log(sum(flip_flops)))
         return self.part(i, "ready", names, enabled, levels + self.steered(i))
 
     def handshake(self, i: Instance) -> tuple[tuple[str, ...], Span]:

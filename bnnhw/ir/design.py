@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil, gcd, prod
 
@@ -22,6 +22,33 @@ class MemoryStyle(StrEnum):
     """LUTs."""
 
 
+class Logic(StrEnum):
+    """What popcounts are made of; the value stands in design files and in the Verilog."""
+
+    PLAIN = "plain"
+    """As synthesis maps a loop."""
+    LUT6 = "lut6"
+    """Netlists of LUTs of up to six inputs."""
+    LUT4 = "lut4"
+    """Netlists of LUTs of up to four inputs."""
+
+    @property
+    def lut_inputs(self) -> int:
+        """Of the netlists' LUTs; 0 for plain logic."""
+        return {"plain": 0, "lut6": 6, "lut4": 4}[self]
+
+
+class Implementation(StrEnum):
+    """How a product is made; the value stands in design files."""
+
+    FOLDED = "folded"
+    """PE and SIMD, weights from a memory."""
+    UNROLLED = "unrolled"
+    """Weights are logic: all outputs of a window in one cycle."""
+
+
+MOST_REGISTERS = 32
+"""In a popcount, one behind the other."""
 MEMORIES = ("weight_memory", "window_memory", "replay_memory")
 """Fields of a folding that say what a memory is made of."""
 
@@ -43,6 +70,8 @@ class Folding:
     """Channels in a word of the sliding window's buffer, or elements a cycle: a divisor of the channels; 0 where neither is."""
     buffer_words: int = 0
     """Words of that buffer, a power of two; 0 without a window."""
+    registers: int = 0
+    """Pipeline registers in the popcounts of a product, or in an unrolled one before the last."""
     fifo_words: int = 2
     """Words of the queue behind the layer."""
     queue_words: tuple[int, ...] = ()
@@ -53,6 +82,8 @@ class Folding:
     """Of the sliding window's buffer."""
     replay_memory: MemoryStyle = MemoryStyle.AUTO
     """Of the memory that sends a product's inputs again for every output."""
+    implementation: Implementation = Implementation.FOLDED
+    """Of a product; unrolled, its PE are all outputs and its SIMD all inputs."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +97,38 @@ class Design:
     output_lanes: int
     """Elements of one beat of the output port; their bits must fill whole bytes."""
     layers: tuple[Folding, ...]
+    logic: Logic = Logic.LUT6
+    """Of the popcounts."""
 
     def __getitem__(self, name: str) -> Folding:
         """Folding of the layer of that name."""
         return next(f for f in self.layers if f.name == name)
+
+
+def unrolled(layer: MatVec, folding: Folding) -> Folding:
+    """The folding of an unrolled product: everything at once."""
+    return replace(
+        folding,
+        pe=layer.weights.outputs,
+        simd=layer.window.fan_in,
+        planes=layer.weights.planes,
+        input_planes=0,
+        implementation=Implementation.UNROLLED,
+    )
+
+
+def check_unrolled(layer: Layer) -> None:
+    """Refuse what cannot be unrolled: BnnhwError naming the layer and what is in the way."""
+    if not isinstance(layer, MatVec):
+        raise BnnhwError(f"layer {layer.name!r}: a layer of kind {type(layer).__name__} cannot be unrolled; remove implementation")
+    reason = (
+        "its windows are in groups" if layer.window.groups > 1
+        else "its margin makes border classes" if len(layer.head.per_class) > 1
+        else "its partial sums are narrowed" if layer.partial is not None
+        else None
+    )  # fmt: skip
+    if reason is not None:
+        raise BnnhwError(f"layer {layer.name!r}: {reason}, it cannot be unrolled; use implementation: folded")
 
 
 def windowed(layer: Layer) -> bool:
@@ -210,6 +269,7 @@ def _check_folding(layer: Layer, f: Folding) -> None:
         limits.append(("simd", f.simd, 1, 2 * layer.window.fan_in // segments(layer)))
         limits.append(("planes", f.planes, 1, layer.weights.planes))
         limits.append(("input_planes", f.input_planes, 0, layer.x.planes))
+    limits.append(("registers", f.registers, 0, MOST_REGISTERS if isinstance(layer, MatVec) else 0))
     limits += [("queues", words, 2, 1 << 20) for words in f.queue_words]
     for what, value, least, most in limits:
         if not least <= value <= most:
@@ -218,6 +278,8 @@ def _check_folding(layer: Layer, f: Folding) -> None:
         style = getattr(f, what)
         if style is not MemoryStyle.AUTO and not there:
             raise BnnhwError(f"layer {f.name!r}: {what} {style.value!r} has no meaning for a layer of kind {type(layer).__name__}; remove it")
+    if f.implementation is Implementation.UNROLLED:
+        check_unrolled(layer)
     joins = len(layer.sources) > 1
     if len(f.queue_words) != (len(layer.sources) if joins else 0):
         raise BnnhwError(f"layer {f.name!r}: {len(f.queue_words)} queues for {len(layer.sources)} inputs; give one each where there are two")

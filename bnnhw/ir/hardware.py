@@ -139,11 +139,14 @@ def head_range(layer: Headed) -> tuple[I64, I64]:
 
 @lru_cache(maxsize=64)
 def affine_terms(layer: Headed, memory: Memory) -> tuple[I64, I64]:
-    """Scale [n] and bias [B, n] of an affine of the layer: its HEAD, the SCALE of its planes, or what makes a PARTIAL sum.
+    """Scale [n] and bias [B, n] of an affine of the layer: its HEAD, also behind a TOTAL, the SCALE of its planes, or what makes a PARTIAL sum.
 
     n is O for the head, P * O (plane major) for the scales, S * O (segment major) for partial sums.
     """
     form = head_form(layer)
+    if memory is Memory.TOTAL:
+        assert isinstance(layer.head, Sums)
+        return layer.head.scale, layer.head.bias
     if memory is Memory.HEAD:
         assert isinstance(layer.head, Sums)
         return popcount_affine(layer.head, form)

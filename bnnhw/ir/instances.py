@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from enum import Enum
 from math import ceil
 
+from bnnhw.ir.layers import MatVec
+
 
 class Memory(Enum):
     """What the memory file of an instance holds; the value stands in the file's name."""
 
     HEAD = "head"
     """Thresholds, or scales and biases, of a layer's head."""
+    TOTAL = "total"
+    """Scales and biases of a layer's head behind totals as they are."""
     SCALE = "scale"
     """Scales of weight planes."""
     PARTIAL = "partial"
@@ -75,6 +79,8 @@ class Instance:
     """What its FILE holds, where it has one."""
     branches: int = 0
     """Streams out of a fork, 0 for one plain stream."""
+    product: MatVec | None = None
+    """The layer whose weights are the logic of the instance, where it is unrolled."""
 
 
 @dataclass(frozen=True)

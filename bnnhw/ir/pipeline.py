@@ -12,7 +12,7 @@ from bnnhw.ir import design as d
 from bnnhw.ir.encoding import Format, Integers, signed_bits
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import affine_terms, gate, head_form, head_range, index_bits, plane_terms, popcount_form
-from bnnhw.ir.heads import Fixed, Sums
+from bnnhw.ir.heads import Fixed, Sums, Thresholds
 from bnnhw.ir.instances import Instance, Memory, Pipeline, Stream, Wire
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import Add, Concat, Gather, Layer, MatVec, Multiply, Pool, Requantise, SumPool, Table
@@ -27,7 +27,7 @@ OVERFLOWS = {"saturate": 0, "zero": 1, "wrap": 2}
 def pipeline(net: Network, design: d.Design) -> Pipeline:
     """The pipeline of a design that `bnnhw.ir.design.check` accepts."""
     d.check(net, design)
-    build, taps = Parts(net), dict[str, Instance]()
+    build, taps = Parts(net, design.logic), dict[str, Instance]()
     ends = {PORT: build.entrance(design.input_lanes)}
     for layer in net.layers:
         inputs = tuple(ends[name].pop(0) for name in net.inputs_of(layer))
@@ -41,9 +41,9 @@ def pipeline(net: Network, design: d.Design) -> Pipeline:
 class Parts(Wiring):
     """Adds the instances of a network's layers, each as its folding says."""
 
-    def __init__(self, net: Network) -> None:
+    def __init__(self, net: Network, logic: d.Logic) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.logic = net, logic
 
     def entrance(self, lanes: int) -> list[Wire]:
         """The input port of `lanes` elements a beat; a wire for each of its readers."""
@@ -123,6 +123,8 @@ class Parts(Wiring):
 
     def matvec(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
         """The product of a layer and its head, behind what feeds it."""
+        if f.implementation is d.Implementation.UNROLLED:
+            return self.unrolled(layer, f, end)
         w, form, name = layer.window, popcount_form(layer), layer.name
         segments = d.segments(layer)
         rows, turns, beats = d.row_folds(layer, f), d.plane_folds(layer, f), d.segment_folds(layer, f)
@@ -142,7 +144,7 @@ class Parts(Wiring):
         parameters: dict[str, int | str] = {
             "PE": pe, "SIMD": f.simd, "PLANES": x.planes, "N_TURNS": input_turns, "GATE": int(gate(layer)), "N_BEATS": beats, "N_WORDS": words,
             "COUNT_W": count_bits, "SUM_W": sum_bits, "COEFFS": literal(coeffs, sum_bits), "TURN_W": index_bits(input_turns),
-            "BEAT_W": index_bits(beats), "ADDR_W": index_bits(words), **styled(f.weight_memory),
+            "BEAT_W": index_bits(beats), "ADDR_W": index_bits(words), **styled(f.weight_memory), **self.popcounts(f, words),
         }  # fmt: skip
         outputs = layer.weights.outputs
         m = Stream(work // (beats * input_turns) * pe, pe, pe, 1, sum_bits)
@@ -164,6 +166,22 @@ class Parts(Wiring):
         else:
             end = Wire(end.source, sums)
         return self.head(layer, f.pe, w.groups * rows, end)
+
+    def unrolled(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
+        """An unrolled product with its thresholds, or with its totals and their affine behind them."""
+        outputs, pixels, name = layer.weights.outputs, layer.window.out_pixels, layer.name
+        low, high = layer.dot_range
+        planes, bits = (layer.head.code.planes, 1) if isinstance(layer.head, Thresholds) else (1, signed_bits(int(low.min()), int(high.max())))
+        parameters: dict[str, int | str] = {"LATENCY": f.registers + 1, "LUT_INPUTS": self.logic.lut_inputs or d.Logic.LUT6.lut_inputs}
+        m = Stream(outputs * pixels, outputs, outputs, planes, bits)
+        end = self.add("bnn_unrolled", f"{name}_unrolled", name, parameters, (end,), m, pixels, product=layer)
+        return end if isinstance(layer.head, Thresholds) else self.affine(f"{name}_affine", layer, end, outputs, 1, layer.head.fixed, Memory.TOTAL)
+
+    def popcounts(self, f: d.Folding, words: int) -> dict[str, int | str]:
+        """Parameters of the popcounts, where they are not plain and at once; plain are those of one lane, and of constant weights, which tools fold."""
+        parameters: dict[str, int | str] = {"LATENCY": f.registers} if f.registers else {}
+        plain = words == 1 or f.simd == 1 or self.logic is d.Logic.PLAIN
+        return parameters if plain else parameters | {"LUT_INPUTS": self.logic.lut_inputs}
 
     def gather(self, layer: Gather, f: d.Folding, end: Wire) -> Wire:
         """The lookups of a layer and its head, behind what feeds them."""
@@ -221,7 +239,7 @@ class Parts(Wiring):
         scale, bias = affine_terms(layer, memory)
         scale_bits = signed_bits(int(scale.min()), int(scale.max()))
         bias_bits = signed_bits(int(bias.min()), int(bias.max()))
-        head = memory is Memory.HEAD
+        head = memory in (Memory.HEAD, Memory.TOTAL)
         parameters = self.addresses(layer, pe, folds, len(bias) if head else 1)
         if memory is Memory.SCALE:
             out_bits = exact = s.elem_bits

@@ -5,5 +5,18 @@ from bnnhw.schedule.boards import board
 from bnnhw.schedule.designs import complete, read_design, write_design
 from bnnhw.schedule.folding import fold_for_interval, fully_folded
 from bnnhw.schedule.goals import MINIMISED, Budget, Folder
+from bnnhw.schedule.stages import LUT_LEVELS
 
-__all__ = ["MINIMISED", "Budget", "Folder", "board", "complete", "fold_for_interval", "fully_folded", "latency", "read_design", "write_design"]
+__all__ = [
+    "LUT_LEVELS",
+    "MINIMISED",
+    "Budget",
+    "Folder",
+    "board",
+    "complete",
+    "fold_for_interval",
+    "fully_folded",
+    "latency",
+    "read_design",
+    "write_design",
+]

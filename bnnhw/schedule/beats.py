@@ -19,7 +19,7 @@ from bnnhw.ir.instances import Instance, Pipeline
 NEVER = -(1 << 40)
 """Before every cycle: what is not waited for."""
 STAGES = 3
-"""Registers of `bnn_matvec` and `bnn_gather` from a beat to its sum, which move together."""
+"""Registers of `bnn_matvec`, without those in its popcounts, and `bnn_gather` from a beat to its sum, which move together."""
 
 
 @dataclass
@@ -36,7 +36,7 @@ Streams = dict[tuple[str, int | None], Beats]
 """By instance and branch, where it is a fork."""
 Found = tuple[list[I64], list[I64]]
 """When each input is taken and each output offered."""
-RECURRENT = {"bnn_window", "bnn_replay", "bnn_matvec", "bnn_gather"}
+RECURRENT = {"bnn_window", "bnn_replay", "bnn_matvec", "bnn_gather", "bnn_unrolled"}
 """Modules that are evaluated from their own cycles too."""
 MOST_BEATS = 1 << 25
 """Of a frame on all streams, up to which they are followed: half a gigabyte."""
@@ -234,12 +234,12 @@ def _advancing(at: I64, out: Beats, per_output: int) -> I64:
         at = np.maximum(at, until)
 
 
-def _sums(entered: I64, out: Beats, per_output: int) -> I64:
+def _sums(entered: I64, out: Beats, per_output: int, stages: int = STAGES) -> I64:
     """When the sums of beats that entered the stages are offered: after as many cycles in which the stages move."""
     last = entered[per_output - 1 :: per_output]
     held = out.taken - out.offered
-    offered = last + STAGES
-    for n in range(1, STAGES):
+    offered = last + stages
+    for n in range(1, stages):
         offered = offered + np.where(_before(out.offered, n) > last, _at(held, np.arange(len(held)) - n), 0)
     return _ramp(offered)
 
@@ -247,7 +247,12 @@ def _sums(entered: I64, out: Beats, per_output: int) -> I64:
 def _matvec(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
     beats = int(i.parameters["N_BEATS"]) * int(i.parameters["N_TURNS"])
     at = _advancing(ins[0].offered, outs[0], beats)
-    return [at], [_sums(at, outs[0], beats)]
+    return [at], [_sums(at, outs[0], beats, STAGES + int(i.parameters.get("LATENCY", 0)))]
+
+
+def _unrolled(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
+    at = _advancing(ins[0].offered, outs[0], 1)
+    return [at], [_sums(at, outs[0], 1, int(i.parameters["LATENCY"]))]
 
 
 def _gather(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
@@ -264,7 +269,7 @@ def _gather(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
 
 MODULES: dict[str, Callable[[Instance, list[Beats], list[Beats]], Found]] = {
     "bnn_frame": _source, "bnn_last": _sink, "bnn_planes": _wires, "bnn_fork": _fork, "bnn_fifo": _fifo, "bnn_gearbox": _gearbox,
-    "bnn_replay": _replay, "bnn_turns": _turns, "bnn_window": _window, "bnn_matvec": _matvec, "bnn_gather": _gather,
+    "bnn_replay": _replay, "bnn_turns": _turns, "bnn_window": _window, "bnn_matvec": _matvec, "bnn_gather": _gather, "bnn_unrolled": _unrolled,
     "bnn_accumulate": _accumulate, "bnn_pool": _pool, "bnn_concat": _concat, "bnn_threshold": _register, "bnn_affine": _register,
     "bnn_table": _register, "bnn_add": _register, "bnn_multiply": _register,
 }  # fmt: skip

@@ -27,6 +27,7 @@ from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.pipeline import Parts
 from bnnhw.schedule.folding import buffer_words, ceilings, input_lanes, output_lanes
 from bnnhw.schedule.queues import Waits, words_of_pixel
+from bnnhw.schedule.stages import LOGIC, most_registers, registers
 
 KINDS = ("luts", "flip_flops", "block_rams", "dsps", "switched")
 """Costs of an edge, in this order; the last one picojoules of a frame without the clock's."""
@@ -92,9 +93,10 @@ class Stage:
 class Choices:
     """All designs of one network for one family of FPGAs."""
 
-    def __init__(self, net: Network, target: str) -> None:
-        self.net, self.target = net, target
-        self.waits = Waits(net)
+    def __init__(self, net: Network, target: str, levels: int) -> None:
+        """`levels`: LUTs between the registers of products."""
+        self.net, self.target, self.logic, self.levels = net, target, LOGIC[target], levels
+        self.waits = Waits(net, most_registers(net, self.logic, levels))
         self._once: dict[object, tuple[tuple[float, ...], int, Stream]] = {}
         self.stages: list[Stage] = []
         self.inputs = _doubled(input_lanes(net, 1 << 62), input_lanes(net, 1))
@@ -139,7 +141,7 @@ class Choices:
     def _priced(self, way: Way) -> tuple[tuple[float, ...], int, Stream]:
         """Costs of the instances of a way, the most beats of one, and the stream that leaves them."""
         if way.key not in self._once:
-            parts = Parts(self.net)
+            parts = Parts(self.net, self.logic)
             stream = way.build(parts).stream
             each = [self._cost(i) for i in parts.instances]
             costs = tuple(map(sum, zip(*each, strict=True))) if each else (0.0,) * len(KINDS)
@@ -298,7 +300,8 @@ class Choices:
         tails, chosen = (grid.ravel() for grid in np.indices((len(nodes), len(makes))))
         behind: dict[State, int] = {}
         ends = [
-            self._made(layer, d.Folding(layer.name, pe=pe), self._built(layer, d.Folding(layer.name, pe=pe), Parts(self.net)).stream) for pe in rows
+            self._made(layer, d.Folding(layer.name, pe=pe), self._built(layer, d.Folding(layer.name, pe=pe), Parts(self.net, self.logic)).stream)
+            for pe in rows
         ]
         after = np.array([[behind.setdefault((*state[:-1], end), len(behind)) for end in ends] for state in nodes])
         simds = [int(state[-1]) for state in nodes]  # type: ignore[call-overload]
@@ -306,7 +309,9 @@ class Choices:
 
         def way(n: int) -> Way:
             f = self._styled(layer, replace(makes[chosen[n]], simd=simds[tails[n]]))
-            fields = {name: getattr(f, name) for name in ("pe", "planes", "input_planes", "weight_memory", "replay_memory")}
+            if isinstance(layer, MatVec):
+                f = replace(f, registers=registers(layer, f, self.logic, self.levels))
+            fields = {name: getattr(f, name) for name in ("pe", "planes", "input_planes", "registers", "weight_memory", "replay_memory")}
             return Way(fields, ("product", f), lambda parts: self._built(layer, f, parts))
 
         heads = np.repeat(after, len(makes) // len(rows), axis=1).ravel()
@@ -373,7 +378,7 @@ class Choices:
         """Costs, at least, of what stands behind the sums: for one input a beat these have the fewest bits."""
         key = ("head", layer.name, pe, planes)
         if key not in self._once:
-            parts = Parts(self.net)
+            parts = Parts(self.net, self.logic)
             stream = self._built(layer, d.Folding(layer.name, pe=pe, planes=planes), parts).stream
             each = [self._cost(i) for i in parts.instances if i.module not in ("bnn_matvec", "bnn_replay", "bnn_turns")]
             self._once[key] = tuple(map(sum, zip((0.0,) * len(KINDS), *each, strict=True))), 0, stream

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,11 +14,13 @@ from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Gather, Layer, MatVec
 from bnnhw.ir.text import read_yaml
+from bnnhw.lutmap.layer import check_size
 from bnnhw.schedule.folding import complete_folding, input_lanes, output_lanes, slowest_product, with_queues
 from bnnhw.schedule.queues import join_queues
+from bnnhw.schedule.stages import with_registers
 
 LONG_KEY = 120
-PRODUCT_KEYS = ("pe", "simd", "planes", "input_planes")
+PRODUCT_KEYS = ("pe", "simd", "planes", "input_planes", "registers")
 Count = Annotated[int, Field(ge=1, le=1 << 24)]
 
 
@@ -32,6 +35,8 @@ class _Layer(_Strict):
     input_planes: Count | None = None
     lanes: Count | None = None
     buffer: Count | None = None
+    implementation: d.Implementation = d.Implementation.FOLDED
+    registers: Annotated[int, Field(ge=0, le=d.MOST_REGISTERS)] | None = None
     fifo: Count = 2
     queues: tuple[Count, ...] = ()
     weight_memory: d.MemoryStyle = d.MemoryStyle.AUTO
@@ -49,6 +54,7 @@ class _File(_Strict):
     clock_mhz: Annotated[float, Field(gt=0, le=10_000)] = 100.0
     input: _Port | None = None
     output: _Port | None = None
+    logic: d.Logic = d.Logic.LUT6
     layers: dict[str, _Layer]
 
 
@@ -73,20 +79,11 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
         entry = file.layers.get(layer.name, _Layer())
         _refuse_surplus(layer, entry)
         planes = entry.planes or (layer.weights.planes if isinstance(layer, MatVec) else 1)
-        given.append(
-            d.Folding(
-                layer.name,
-                entry.pe,
-                entry.simd,
-                planes,
-                entry.input_planes or 0,
-                entry.lanes or 0,
-                entry.buffer or 0,
-                entry.fifo,
-                entry.queues,
-                *(getattr(entry, memory) for memory in d.MEMORIES),
-            )
-        )
+        f = d.Folding(
+            layer.name, entry.pe, entry.simd, planes, entry.input_planes or 0, entry.lanes or 0, entry.buffer or 0, entry.registers or 0, entry.fifo,
+            entry.queues, entry.weight_memory, entry.window_memory, entry.replay_memory, entry.implementation,
+        )  # fmt: skip
+        given.append(_unrolled(layer, entry, f) if entry.implementation is d.Implementation.UNROLLED else f)
     slowest = slowest_product(net, given)
     design = d.Design(
         net.name,
@@ -94,11 +91,27 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
         file.input.lanes if file.input else input_lanes(net, slowest),
         file.output.lanes if file.output else output_lanes(net, slowest),
         tuple(complete_folding(layer, f, slowest) for layer, f in zip(net.layers, given, strict=True)),
+        file.logic,
     )
+    d.check(net, with_queues(net, design))
+    asked = [file.layers.get(f.name, _Layer()).registers for f in design.layers]
+    chosen = with_registers(net, design).layers
+    design = replace(design, layers=tuple(f if r is not None else c for f, c, r in zip(design.layers, chosen, asked, strict=True)))
     design = with_queues(net, design)
     d.check(net, design)
     _check_queues(net, design)
     return design
+
+
+def _unrolled(layer: Layer, entry: _Layer, f: d.Folding) -> d.Folding:
+    """The folding of an unrolled layer, whose PE and SIMD nobody gives."""
+    for key in ("pe", "simd", "planes", "input_planes"):
+        if key in entry.model_fields_set:
+            raise BnnhwError(f"layer {layer.name!r}: unrolled it has all of its PE and SIMD; remove {key}")
+    if isinstance(layer, MatVec):
+        check_size(layer)
+        return d.unrolled(layer, f)
+    return f
 
 
 def _refuse_surplus(layer: Layer, entry: _Layer) -> None:
@@ -129,12 +142,14 @@ def read_design(net: Network, path: Path) -> d.Design:
 def write_design(net: Network, design: d.Design) -> str:
     """The design file's text; reading it gives the same design."""
     lines = ["bnnhw_design: 1", f"network: {_scalar(design.network)}", f"clock_mhz: {float(design.clock_mhz)!r}"]
-    lines += [f"input: {{lanes: {design.input_lanes}}}", f"output: {{lanes: {design.output_lanes}}}", "layers:"]
+    lines += [f"input: {{lanes: {design.input_lanes}}}", f"output: {{lanes: {design.output_lanes}}}", f"logic: {design.logic}", "layers:"]
     for layer, f in zip(net.layers, design.layers, strict=True):
-        keys: dict[str, Any] = {"pe": f.pe} if isinstance(layer, MatVec | Gather) else {}
-        keys |= {"simd": f.simd} if isinstance(layer, MatVec) else {}
-        keys |= {"planes": f.planes} if isinstance(layer, MatVec) and layer.weights.planes > 1 else {}
+        unrolled = f.implementation is d.Implementation.UNROLLED
+        keys: dict[str, Any] = {"implementation": f.implementation} if unrolled else {"pe": f.pe} if isinstance(layer, MatVec | Gather) else {}
+        keys |= {"simd": f.simd} if isinstance(layer, MatVec) and not unrolled else {}
+        keys |= {"planes": f.planes} if isinstance(layer, MatVec) and layer.weights.planes > 1 and not unrolled else {}
         keys |= {"input_planes": f.input_planes} if f.input_planes else {}
+        keys |= {"registers": f.registers} if isinstance(layer, MatVec) else {}
         keys |= {"lanes": f.lanes} if f.lanes else {}
         keys |= {"buffer": f.buffer_words} if f.buffer_words else {}
         keys |= {memory: style for memory in d.MEMORIES if (style := getattr(f, memory)) is not d.MemoryStyle.AUTO}

@@ -13,19 +13,21 @@ from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.schedule.queues import join_queues
+from bnnhw.schedule.stages import with_registers
 
 ROW_COST = 8
 """Cost of one more PE beside its lanes (accumulator, threshold), in XNOR lanes."""
 
 
-def fold_for_interval(net: Network, interval: int, clock_mhz: float) -> d.Design:
+def fold_for_interval(net: Network, interval: int, clock_mhz: float, logic: d.Logic = d.Logic.LUT6) -> d.Design:
     """The design with least cost whose frames follow each other in at most `interval` cycles.
 
     Cost: PE * SIMD lanes and a little for each PE and width converter. BnnhwError with the best
     interval and what limits it where none is fast enough.
     """
     layers = tuple(_fold(layer, interval) for layer in net.layers)
-    design = with_queues(net, d.Design(net.name, clock_mhz, input_lanes(net, interval), output_lanes(net, interval), layers))
+    plain = d.Design(net.name, clock_mhz, input_lanes(net, interval), output_lanes(net, interval), layers, logic)
+    design = with_queues(net, with_registers(net, plain))
     chain = pipeline(net, design)
     if chain.interval > interval:
         slow = chain.bottleneck

@@ -19,6 +19,7 @@ from bnnhw.schedule.choices import F64, Choices
 from bnnhw.schedule.choices import KINDS as COSTS
 from bnnhw.schedule.folding import fold_for_interval, fully_folded
 from bnnhw.schedule.search import Found, Search
+from bnnhw.schedule.stages import LOGIC, LUT_LEVELS
 
 MINIMISED = ("area", "luts", "block_rams", "energy")
 KINDS = ("luts", "flip_flops", "block_rams", "dsps")
@@ -47,16 +48,18 @@ class Budget:
 class Folder:
     """Finds designs of one network for one family of FPGAs; what was priced is kept from search to search."""
 
-    def __init__(self, net: Network, target: str, clock_mhz: float, minimise: str = "area", budget: Budget | None = None) -> None:
+    def __init__(
+        self, net: Network, target: str, clock_mhz: float, minimise: str = "area", budget: Budget | None = None, levels: int = LUT_LEVELS
+    ) -> None:
         """`minimise`: one of MINIMISED, area being LUTs and, at their SHARES, block RAMs and DSPs; energy dynamic, of a frame, at an
-        assumed activity. Errors: BnnhwError for an unknown target."""
-        self.net, self.target, self.clock_mhz, self.minimise = net, target, clock_mhz, minimise
+        assumed activity; `levels`: LUTs between the registers of products. Errors: BnnhwError for an unknown target."""
+        self.net, self.target, self.clock_mhz, self.minimise, self.levels = net, target, clock_mhz, minimise, levels
         self.budget = Budget() if budget is None else budget
         self.whole = {"switched": 1.0, "block_rams": 1.0, "dsps": 1.0, **model(target).whole}
 
     @cached_property
     def _search(self) -> Search:
-        return Search(Choices(self.net, self.target))
+        return Search(Choices(self.net, self.target, self.levels))
 
     @cached_property
     def _limits(self) -> F64:
@@ -117,7 +120,7 @@ class Folder:
         return np.array([weights.get(kind, 0.0) for kind in COSTS])
 
     def _design(self, found: Found, interval: int) -> d.Design:
-        return d.Design(self.net.name, self.clock_mhz, *self._search.choices.ports(interval), found.foldings)
+        return d.Design(self.net.name, self.clock_mhz, *self._search.choices.ports(interval), found.foldings, LOGIC[self.target])
 
     def _refuse(self, interval: int) -> None:
         """Say by how much the budget is too small."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil, prod
 
 import numpy as np
@@ -19,21 +20,26 @@ IN_FLIGHT = 4
 class Waits:
     """How long the branches of a network's joins wait for each other."""
 
-    def __init__(self, net: Network) -> None:
+    def __init__(self, net: Network, registers: Mapping[str, int]) -> None:
+        """`registers`: per layer, those in its products."""
         self.net = net
         self.need, self.depth = _needs(net)
+        self.late = dict.fromkeys(self.depth, 0)
+        for layer in net.layers:
+            self.late[layer.name] = registers.get(layer.name, 0) + max(self.late[name] for name in net.inputs_of(layer))
 
     def words(self, layer: Layer, words_per_pixel: tuple[int, ...]) -> tuple[int, ...]:
         """Words of the queue before each input of a layer that has two, given the words of a pixel in each.
 
         A branch's queue holds all that the branch can give while the other branch still waits for what its next pixel
-        needs of the network's input, and what the other's layers hold on the way, so that no stream stops its source.
+        needs of the network's input, and what the other's layers hold on the way, so that no stream stops its source;
+        and a word for each cycle that the other's registers take.
         """
         a, b = self.net.inputs_of(layer)
-        need, depth = self.need, self.depth
+        need, depth, late = self.need, self.depth, self.late
         return (
-            _waiting(layer, need[a], need[b], depth[b], words_per_pixel[0]),
-            _waiting(layer, need[b], need[a], depth[a], words_per_pixel[1]),
+            _waiting(layer, need[a], need[b], depth[b], words_per_pixel[0]) + late[b],
+            _waiting(layer, need[b], need[a], depth[a], words_per_pixel[1]) + late[a],
         )
 
 
@@ -42,7 +48,7 @@ def join_queues(net: Network, layers: dict[str, d.Folding]) -> dict[str, tuple[i
     joins = [layer for layer in net.layers if len(net.inputs_of(layer)) > 1]
     if not joins:
         return {}
-    waits = Waits(net)
+    waits = Waits(net, {name: f.registers for name, f in layers.items()})
     return {layer.name: waits.words(layer, tuple(_words(net, layers, name) for name in net.inputs_of(layer))) for layer in joins}
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bnnhw.emit.verilog import emit_verilog, naming, parameter_texts
+from bnnhw.emit.verilog import Naming, emit_verilog, naming, parameter_texts
 from bnnhw.estimate.parts import Part, by_layer, total
 from bnnhw.ir.design import Design
 from bnnhw.ir.instances import Instance
@@ -75,9 +75,9 @@ def synthesise(
     if whole:
         jobs[names.module] = partial(yosys.synthesise, given, names.module, family)
     for i in chain.instances if modules else ():
-        own, parameters = sources(given, i, names.memory(i) if i.memory else None)
-        key_of[i.name] = (i.module, tuple(parameters.items()), own.get(MEMORY))
-        jobs[key_of[i.name]] = partial(yosys.synthesise, own, i.module, family, parameters=parameters)
+        own, parameters = sources(given, i, names)
+        key_of[i.name] = (names.module_of(i), tuple(parameters.items()), own.get(MEMORY))
+        jobs[key_of[i.name]] = partial(yosys.synthesise, own, names.module_of(i), family, parameters=parameters)
     found: dict[object, Cells] = {}
     with tempfile.TemporaryDirectory(prefix="bnnhw-") as work, ThreadPoolExecutor(os.cpu_count()) as pool:
         running = {pool.submit(job, Path(work) / str(n)): key for n, (key, job) in enumerate(jobs.items())}
@@ -93,14 +93,15 @@ def synthesise(
     return Synthesis(target, yosys.version(), rows, found.get(names.module))
 
 
-def sources(files: Mapping[str, str], i: Instance, memory: str | None) -> tuple[dict[str, str], dict[str, str]]:
+def sources(files: Mapping[str, str], i: Instance, names: Naming) -> tuple[dict[str, str], dict[str, str]]:
     """Files that a module alone needs, and its parameters as Verilog text."""
-    own, new, parameters = dict[str, str](), {i.module}, dict(parameter_texts(i))
+    own, new, parameters = dict[str, str](), {names.module_of(i)}, dict(parameter_texts(i))
     while new:
         own |= {f"rtl/{name}.v": files[f"rtl/{name}.v"] for name in new}
-        named = {name for module in new for name in re.findall(r"\bbnn_\w+", files[f"rtl/{module}.v"])}
+        texts = [files[f"rtl/{name}.v"] for name in new]
+        named = {name for text in texts for name in re.findall(r"\bbnn_\w+", text) + re.findall(r"\w+", re.sub(r"//.*", "", text))}
         new = {name for name in named if f"rtl/{name}.v" in files and f"rtl/{name}.v" not in own}
-    if memory is not None:
-        own[MEMORY] = files[memory]
+    if i.memory is not None:
+        own[MEMORY] = files[names.memory(i)]
         parameters["FILE"] = f'"{MEMORY}"'
     return own, parameters

@@ -23,6 +23,8 @@ ASSERTED = "Gia_Man"
 """In ABC's last words where an assertion failed that its optimisation &mfs stumbles over (Yosys #1962), which then is left out."""
 WITHOUT_MFS = "+&scorr; &sweep; &dc2; &dch -f -r; &ps; &if {C} {W} {D} {R} -v"
 """What Yosys has ABC do by default, but that."""
+APART = "(* keep_hierarchy *)\nmodule"
+"""What stands before a module that is mapped apart wherever it is used."""
 TIMEOUT = 4 * 3600
 """Seconds of one synthesis."""
 SOUND = max(t.sound_from for t in TARGETS.values())
@@ -113,9 +115,10 @@ def elaborate(files: Mapping[str, str], top: str, parameters: Mapping[str, str])
     return f"read_verilog {sources}; " + (f"chparam{given} {top}; " if given else "") + f"hierarchy -top {top}"
 
 
-def mapping(target: Target, top: str) -> str:
-    """Commands that map `top` for a family, and then flatten what was mapped apart."""
-    return f"{target.command} -top {top}; setattr -unset keep_hierarchy t:*; flatten; opt_clean"
+def mapping(files: Mapping[str, str], target: Target, top: str) -> str:
+    """Commands that map `top` for a family, and then flatten what was mapped apart: instances, and modules that say so of themselves."""
+    modules = " setattr -mod -unset keep_hierarchy *;" if any(APART in text for text in files.values()) else ""
+    return f"{target.command} -top {top}; setattr -unset keep_hierarchy t:*;{modules} flatten; opt_clean"
 
 
 def synthesise(files: Mapping[str, str], top: str, target: Target, folder: Path, parameters: Mapping[str, str] | None = None) -> Cells:
@@ -123,7 +126,7 @@ def synthesise(files: Mapping[str, str], top: str, target: Target, folder: Path,
 
     `files`: {path: text} of all that it reads, Verilog and memories; they are written into `folder`. Errors: ToolError.
     """
-    script = f"{elaborate(files, top, parameters or {})}; {mapping(target, top)}; tee -q -o cells.txt stat"
+    script = f"{elaborate(files, top, parameters or {})}; {mapping(files, target, top)}; tee -q -o cells.txt stat"
     counts = read_stat(_kept(files, script, "cells.txt", folder))
     try:
         return target.cells(counts)
@@ -133,12 +136,12 @@ def synthesise(files: Mapping[str, str], top: str, target: Target, folder: Path,
 
 def netlist(files: Mapping[str, str], top: str, target: Target, folder: Path) -> str:
     """Verilog of the mapped and flattened `top`, at once where the same was done before. Errors: ToolError."""
-    return _kept(files, f"{elaborate(files, top, {})}; {mapping(target, top)}; write_verilog -noattr netlist.v", "netlist.v", folder)
+    return _kept(files, f"{elaborate(files, top, {})}; {mapping(files, target, top)}; write_verilog -noattr netlist.v", "netlist.v", folder)
 
 
 def mapped(files: Mapping[str, str], top: str, target: Target, folder: Path, parameters: Mapping[str, str]) -> str:
     """The mapped and flattened `top` with these parameters as Yosys' JSON, at once where the same was done before. Errors: ToolError."""
-    script = f"{elaborate(files, top, parameters)}; {mapping(target, top)}; select {top}; write_json -selected netlist.json"
+    script = f"{elaborate(files, top, parameters)}; {mapping(files, target, top)}; select {top}; write_json -selected netlist.json"
     return _kept(files, script, "netlist.json", folder)
 
 

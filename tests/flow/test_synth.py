@@ -7,14 +7,27 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import bnnhw
 from bnnhw.cli import app
-from bnnhw.emit.verilog import library
+from bnnhw.emit.netlists import module
+from bnnhw.emit.verilog import environment, library
 from bnnhw.estimate.memories import Kind, memory
 from bnnhw.ir.design import MemoryStyle
+from bnnhw.ir.encoding import Encoding
+from bnnhw.ir.hardware import Gate
+from bnnhw.ir.heads import Thresholds
+from bnnhw.ir.layers import MatVec
+from bnnhw.ir.weights import Weights
+from bnnhw.ir.window import Window
+from bnnhw.lutmap.cost import LUT_INPUTS, luts
+from bnnhw.lutmap.fabric import FABRICS
+from bnnhw.lutmap.layer import unrolled
+from bnnhw.lutmap.netlist import Netlist
+from bnnhw.lutmap.popcount import popcount
 from bnnhw.tools import yosys
 from bnnhw.tools.targets import TARGETS, Cells
 from bnnhw.tools.verilator import ToolError
@@ -209,3 +222,25 @@ def test_synthesis_goes_on_without_what_an_assertion_of_abc_stops(cache: Path, t
     texts = {name: str(value) for name, value in parameters.items()}
     cells = yosys.synthesise({"rtl/bnn_gearbox.v": library()["bnn_gearbox.v"]}, "bnn_gearbox", TARGETS["xc7"], tmp_path, texts)
     assert cells.flip_flops >= 8 * (1 + 9)
+
+
+def netlist_luts(net: Netlist, target: str, folder: Path) -> int:
+    """LUTs that Yosys makes of a netlist."""
+    text = environment().get_template("netlist.v.j2").render(net=module(net, "top", "Netlist.", [("x", net.n_inputs)], "y"))
+    files = {f"rtl/{name}.v": library()[f"{name}.v"] for name in ("bnn_luts", "bnn_carry_sum", "bnn_stage")}
+    return yosys.synthesise(files | {"rtl/top.v": text}, "top", TARGETS[target], folder).luts
+
+
+@pytest.mark.parametrize(("target", "lanes"), [("xc7", 64), ("ice40", 64), ("ecp5", 33), ("gowin", 33)])
+def test_a_popcount_costs_what_it_says(target: str, lanes: int, tmp_path: Path) -> None:
+    net = popcount(lanes, Gate.XNOR, FABRICS[LUT_INPUTS[target]])
+    assert netlist_luts(net, target, tmp_path) == luts(net, target, {})
+
+
+def test_an_unrolled_layer_costs_what_it_says(tmp_path: Path) -> None:
+    """Within 5%: LUTs that are inverters may vanish."""
+    rng = np.random.default_rng(5)
+    head = Thresholds(rng.integers(-5, 6, (1, 24, 1)), Encoding.bipolar())
+    layer = MatVec("fc", Encoding.bipolar(), Window.dense((64, 1, 1)), Weights.of_values(rng.choice([-1, 1], (24, 64))), head)
+    net = unrolled(layer, 6)
+    assert netlist_luts(net, "xc7", tmp_path) == pytest.approx(luts(net, "xc7", {}), rel=0.05)

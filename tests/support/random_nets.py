@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -220,9 +221,15 @@ def _pool(x: NDArray[np.float64], layer: Any) -> NDArray[np.float64]:
     return _view(padded, layer.kernel, layer.step, (1, 1)).max((4, 5))
 
 
+UNROLLED = 0.3
+"""Part of the products that can be unrolled which are."""
+LARGEST = 5000
+"""Weights of an unrolled layer, at most."""
+
+
 def random_design(net: Network, seed: int) -> d.Design:
     """A folding at random, mostly of sizes that divide nothing."""
-    rng, styles = np.random.default_rng(seed), np.random.default_rng((seed, 1))
+    rng, styles, unrolled = (np.random.default_rng(s) for s in (seed, (seed, 1), (seed, 2)))
     layers = []
     for layer in net.layers:
         f = d.Folding(layer.name, fifo_words=int(rng.integers(2, 5)))
@@ -239,12 +246,19 @@ def random_design(net: Network, seed: int) -> d.Design:
             f = replace(f, lanes=int(rng.choice([n for n in range(1, channels + 1) if channels % n == 0])))
         if isinstance(layer, MatVec):
             weights, again = (d.MemoryStyle(styles.choice(list(d.MemoryStyle))) for _ in range(2))
-            f = replace(f, weight_memory=weights, replay_memory=again)
+            f = replace(f, weight_memory=weights, replay_memory=again, registers=int(styles.choice([0, 0, 1, 2, 5])))
         if d.windowed(layer):
             f = replace(f, window_memory=d.MemoryStyle(styles.choice(list(d.MemoryStyle))))
+        if isinstance(layer, MatVec) and unrolled.random() < UNROLLED and layer.weights.values.size <= LARGEST:
+            with contextlib.suppress(BnnhwError):
+                d.check_unrolled(layer)
+                f = d.unrolled(layer, f)
         layers.append(f)
     slowest = slowest_product(net, layers)
     layers = [complete_folding(layer, f, slowest) for layer, f in zip(net.layers, layers, strict=True)]
+    logic = d.Logic(styles.choice(list(d.Logic)))
     step = 8 // net.x.planes
     bits = d.port_bits(net.layers[-1].out)
-    return with_queues(net, d.Design(net.name, 100.0, step * int(rng.integers(1, 4)), max(1, 8 // bits) * int(rng.integers(1, 3)), tuple(layers)))
+    return with_queues(
+        net, d.Design(net.name, 100.0, step * int(rng.integers(1, 4)), max(1, 8 // bits) * int(rng.integers(1, 3)), tuple(layers), logic)
+    )

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "frontend": {"ir"},
     "lower": {"ir"},
     "golden": {"ir"},
-    "schedule": {"ir", "estimate", "tools"},
+    "schedule": {"ir", "estimate", "lutmap", "tools"},
     "lutmap": {"ir"},
     "estimate": {"ir", "lutmap", "tools"},
     "emit": {"ir", "lutmap"},

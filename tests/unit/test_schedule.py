@@ -61,7 +61,7 @@ def test_frames_of_too_many_beats_are_not_followed() -> None:
     """Their cycles would fill the memory of the machine."""
     net = lower(frontend.load("bnn_cifar10")).network
     assert latency(pipeline(net, fully_folded(net, 100.0))) is None
-    assert latency(pipeline(net, fold_for_interval(net, 851_190, 143.0))) == 2_597_380
+    assert latency(pipeline(net, fold_for_interval(net, 851_190, 143.0))) == 2_597_385
 
 
 def test_the_output_takes_what_it_is_offered_whatever_was_believed_before() -> None:
@@ -136,6 +136,13 @@ def test_the_layout_packs_and_unpacks(stream: Stream, rng: np.random.Generator) 
     assert (unpack(stream, raw) == codes).all()
 
 
+def test_too_large_a_layer_is_not_unrolled() -> None:
+    net = lower(frontend.load("bnn_cifar10")).network
+    layers = {layer.name: {} for layer in net.layers if isinstance(layer, MatVec)} | {"fc1": {"implementation": "unrolled"}}
+    with pytest.raises(BnnhwError, match=r"layer 'fc1': unrolled it takes about \d+ LUTs, over the limit of 400000; use implementation: folded"):
+        complete(net, {"bnnhw_design": 1, "network": "bnn_cifar10", "layers": layers}, "d.yaml")
+
+
 def test_the_layout_is_plane_major_with_element_0_low() -> None:
     raw = pack(Stream(4, 4, 4, 2), np.array([[1, 0, 3, 2]]))
     assert raw.ravel().tolist() == [0b1100_0101]
@@ -159,6 +166,17 @@ FOLDINGS = {
     "no such layer": ({"fc9": {"pe": 1}}, "network 'digits_cnn' has no layer 'fc9'; its layers are conv1, conv2, maxpool4, fc1, fc2"),
     "zero pe": ({"fc1": {"pe": 0}}, "layers.fc1.pe: Input should be greater than or equal to 1"),
     "unknown key": ({"fc1": {"pe": 1, "speed": 9}}, "layers.fc1.speed: Extra inputs are not permitted"),
+    "unrolled border": (
+        {"conv1": {"implementation": "unrolled"}},
+        "layer 'conv1': its margin makes border classes, it cannot be unrolled; use implementation: folded",
+    ),
+    "unrolled pool": (
+        {"maxpool4": {"implementation": "unrolled"}},
+        "layer 'maxpool4': a layer of kind Pool cannot be unrolled; remove implementation",
+    ),
+    "unrolled with pe": ({"fc1": {"implementation": "unrolled", "pe": 4}}, "layer 'fc1': unrolled it has all of its PE and SIMD; remove pe"),
+    "too many registers": ({"fc1": {"registers": 33}}, "layers.fc1.registers: Input should be less than or equal to 32"),
+    "registers of a pool": ({"maxpool4": {"registers": 1}}, "layer 'maxpool4': registers 1 has no meaning for a layer of kind Pool; remove it"),
     "fifo of one": ({"fc1": {"fifo": 1}}, "layer 'fc1': fifo 1 cannot be; give 2 to 1048576"),
 }
 

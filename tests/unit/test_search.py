@@ -22,14 +22,16 @@ from bnnhw.estimate.resources import Cost, cost, estimate, model, sums
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.instances import Instance, Pipeline
-from bnnhw.ir.integer import Network
+from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.lower import lower
 from bnnhw.schedule import board, fold_for_interval, fully_folded
 from bnnhw.schedule.choices import Choices
-from bnnhw.schedule.folding import buffer_words, input_lanes, output_lanes, with_queues
+from bnnhw.schedule.folding import buffer_words, input_lanes, output_lanes
 from bnnhw.schedule.goals import SHARES, Budget, Folder
+from bnnhw.schedule.queues import Waits, words_of_pixel
+from bnnhw.schedule.stages import LOGIC, LUT_LEVELS, most_registers, with_registers
 from bnnhw.tools.targets import TARGETS as FAMILIES
 from support.practical import practical_network
 from support.random_integer import random_network
@@ -80,10 +82,16 @@ def network(seed: int) -> Network:
     return net
 
 
-def tried(net: Network, interval: int) -> Iterator[d.Design]:
-    """Every design of at most that interval."""
+def tried(net: Network, interval: int, target: str) -> Iterator[d.Design]:
+    """Every design of at most that interval for a family, with the registers and queues that belong to it."""
+    logic = LOGIC[target]
+    waits = Waits(net, most_registers(net, logic, LUT_LEVELS))
     for foldings in product(*(every_folding(layer) for layer in net.layers)):
-        design = with_queues(net, d.Design(net.name, 100.0, input_lanes(net, interval), output_lanes(net, interval), foldings))
+        of = {f.name: f for f in foldings}
+        words = {name: net.port.shape[0] if name == PORT else words_of_pixel(net[name], of[name]) for name in (PORT, *of)}
+        queues = {x.name: waits.words(x, tuple(words[name] for name in net.inputs_of(x))) for x in net.layers if len(net.inputs_of(x)) > 1}
+        layers = tuple(replace(f, queue_words=queues.get(f.name, ())) for f in foldings)
+        design = with_registers(net, d.Design(net.name, 100.0, input_lanes(net, interval), output_lanes(net, interval), layers, logic))
         if pipeline(net, design).interval <= interval:
             yield design
 
@@ -124,7 +132,7 @@ def test_least_is_least_of_all(seed: int, minimised: str) -> None:
     slowest = pipeline(net, fully_folded(net, 100.0)).interval
     for target, speed in product(TARGETS if minimised == "luts" else ("xc7",), SPEEDS):
         interval = max(1, slowest // speed)
-        each = (min(weighed(c, weights) for c in of_design(pipeline(net, design), target)) for design in tried(net, interval))
+        each = (min(weighed(c, weights) for c in of_design(pipeline(net, design), target)) for design in tried(net, interval, target))
         least = min(each, default=inf)
         if least == inf:
             with pytest.raises(BnnhwError, match="cannot be reached, the best is"):
@@ -143,7 +151,7 @@ def test_fastest_within_a_budget_is_fastest_of_all(seed: int) -> None:
     found = pipeline(net, Folder(net, "xc7", 100.0, "luts", budget).fastest())
 
     def least(interval: int) -> float:
-        costs = (c for design in tried(net, interval) for c in of_design(pipeline(net, design), "xc7"))
+        costs = (c for design in tried(net, interval, "xc7") for c in of_design(pipeline(net, design), "xc7"))
         allowed = (
             luts for luts, _, block_rams, dsps in costs if luts * whole <= budget.luts and block_rams <= budget.block_rams and dsps <= budget.dsps
         )
@@ -161,7 +169,7 @@ def test_least_luts_for_few_block_rams_are_least_of_all(seed: int) -> None:
     interval = pipeline(net, fully_folded(net, 100.0)).interval
     most = sums(pipeline(net, Folder(net, "xc7", 100.0, "luts").least(interval)), "xc7").block_rams
     for block_rams in (0, most / 4, most / 2):
-        costs = (c for design in tried(net, interval) for c in of_design(pipeline(net, design), "xc7"))
+        costs = (c for design in tried(net, interval, "xc7") for c in of_design(pipeline(net, design), "xc7"))
         least = min(luts for luts, _, used, _ in costs if used <= block_rams)
         found = sums(pipeline(net, Folder(net, "xc7", 100.0, "luts", Budget(block_rams=block_rams)).least(interval)), "xc7")
         assert found.block_rams <= block_rams and found.luts == pytest.approx(least, rel=1e-9)
@@ -189,7 +197,9 @@ def test_least_energy_is_least_of_all(seed: int) -> None:
         return sum(min(energy(i, found) for found in of_instance(i, "ice40")) for i in pipeline(net, design).instances)
 
     chain = pipeline(net, Folder(net, "ice40", 100.0, "energy").least(interval))
-    assert sum(energy(i, astuple(cost(i, "ice40"))) for i in chain.instances) == pytest.approx(min(map(least, tried(net, interval))), rel=1e-9)
+    assert sum(energy(i, astuple(cost(i, "ice40"))) for i in chain.instances) == pytest.approx(
+        min(map(least, tried(net, interval, "ice40"))), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("target", FAMILIES)
@@ -197,7 +207,7 @@ def test_no_bound_is_above_the_price(target: str) -> None:
     """What a search leaves out it leaves out by these bounds."""
     rng, priced = np.random.default_rng(1), 0
     for net in (*map(practical_network, range(6)), *map(random_network, range(40))):
-        choices = Choices(net, target)
+        choices = Choices(net, target, LUT_LEVELS)
         for stage in choices.stages:
             for edge in map(int, rng.permutation(np.flatnonzero(~stage.priced))[:12]):
                 costs, beats = stage.costs[edge].copy(), stage.beats[edge]
@@ -233,6 +243,7 @@ def test_a_search_is_no_dearer_than_the_quick_folding() -> None:
         ({"max_luts": -1}, "a budget of -1 luts cannot be"),
         ({"fps": 1e7, "max_luts": 500}, "500 LUTs are too few, the smallest design of 10 cycles a frame has "),
         ({"utilisation": 2}, "a utilisation of 2 cannot be"),
+        ({"lut_levels": 0}, "0 LUTs between registers cannot be; give 1 or more"),
         ({"minimise": "watts"}, "'watts' cannot be minimised; give one of area, luts, block_rams, energy"),
         ({"fully_folded": True, "max_luts": 10}, "a budget has no use where the folding is given"),
     ],

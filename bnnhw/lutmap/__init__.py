@@ -1,0 +1,1 @@
+"""Dot products as netlists of LUTs."""

@@ -1,0 +1,31 @@
+"""What netlists cost when each node is mapped by itself, which is how the library keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bnnhw.lutmap.netlist import Adder, Luts, Netlist
+
+LUT_INPUTS = {"xc7": 6, "xcup": 6, "ecp5": 4, "gowin": 4, "ice40": 4}
+"""By family."""
+Wide = Mapping[tuple[int, int], int]
+"""LUTs of tables that have more inputs than a family's LUTs, by inputs and table."""
+
+
+def luts(net: Netlist, target: str, wide: Wide) -> int:
+    """LUTs of a netlist in the family named `target`."""
+    return sum(node_luts(node, target, wide) for node in net.nodes)
+
+
+def node_luts(node: object, target: str, wide: Wide) -> int:
+    """LUTs of a node: one for each table, and for each bit of an adder, with what its family adds at the ends of the chain."""
+    match node:
+        case Luts():
+            n = len(node.inputs)
+            if n <= LUT_INPUTS[target]:
+                return len(node.tables)
+            return sum(wide.get((n, table), 1 << n - LUT_INPUTS[target]) for table in node.tables)
+        case Adder():
+            bits = len(node.a)
+            return {"ecp5": 2 * (bits // 2 + 1), "gowin": bits + 1}.get(target, bits)
+    return 0

@@ -1,0 +1,180 @@
+"""Layers with constant weights as netlists: all outputs of one window position at once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from bnnhw.ir.encoding import I64, Alphabet, Integers, signed_bits
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.heads import Thresholds
+from bnnhw.ir.layers import MatVec
+from bnnhw.lutmap.builder import Builder
+from bnnhw.lutmap.fabric import FABRICS, Fabric
+from bnnhw.lutmap.heap import add_up, reached
+from bnnhw.lutmap.netlist import ONE, ZERO, Netlist, literal
+from bnnhw.lutmap.share import Number, Sharing, totals
+from bnnhw.lutmap.stages import pipelined
+
+DEFAULT = Sharing()
+PER_WEIGHT = (0.85, 0.33)
+"""LUTs of a weight that is not 0, in a layer where nearly all are, and where none is."""
+MOST_LUTS = 400_000
+"""Of a layer, as predicted; more would take too much memory and time to build."""
+
+
+def predicted_luts(layer: MatVec) -> int:
+    """LUTs that a layer takes, roughly, from its weights alone: before a netlist is built."""
+    digits = _digits(layer.weights.values)
+    used = sum(int((d != 0).sum()) for d in digits)
+    dense = used / max(1, sum(d.size for d in digits))
+    return round(used * _planes(layer) * (PER_WEIGHT[0] + (PER_WEIGHT[1] - PER_WEIGHT[0]) * dense))
+
+
+def check_size(layer: MatVec) -> None:
+    """Refuse a layer that would be too large a netlist: BnnhwError with what it would take."""
+    luts = predicted_luts(layer)
+    if luts > MOST_LUTS:
+        raise BnnhwError(
+            f"layer {layer.name!r}: unrolled it takes about {luts} LUTs, over the limit of {MOST_LUTS}; use implementation: folded with a PE and SIMD"
+        )
+
+
+@lru_cache(maxsize=64)
+def unrolled(layer: MatVec, lut_inputs: int, sharing: Sharing = DEFAULT) -> Netlist:
+    """A layer's outputs from its inputs; equal layers are netlists of their own.
+
+    Inputs: the window's bits, plane by plane. Outputs: with thresholds the levels' bits, plane by plane; with sums the
+    totals in two's complement, each of the bits of the widest.
+    """
+    check_size(layer)
+    fabric = FABRICS[lut_inputs]
+    build = Builder(_planes(layer) * layer.window.fan_in)
+    numbers, weights, (low, high) = _numbers(build, layer), layer.weights.values, layer.dot_range
+    if isinstance(layer.head, Thresholds):
+        return build.netlist(_levels(build, numbers, weights, layer.head, (low, high), fabric, sharing))
+    bits = signed_bits(int(low.min()), int(high.max()))
+    found = _weighted(build, numbers, weights, fabric, sharing)
+    return build.netlist([net for total in found for net in _complement(build, total, bits, fabric)])
+
+
+@lru_cache(maxsize=64)
+def unrolled_stages(layer: MatVec, lut_inputs: int, registers: int) -> Netlist:
+    """The same with the default sharing, and registers on the way."""
+    return pipelined(unrolled(layer, lut_inputs), registers)
+
+
+def _planes(layer: MatVec) -> int:
+    """Bits of an input."""
+    return layer.x.bits if isinstance(layer.x, Integers) else layer.x.planes
+
+
+def _numbers(build: Builder, layer: MatVec) -> list[Number]:
+    """The values of a window, from their bits."""
+    k = layer.window.fan_in
+    if isinstance(layer.x, Integers):
+        weights = [1 << q for q in range(layer.x.bits)]
+        weights[-1] *= -1 if layer.x.low < 0 else 1
+        offset = 0
+    else:
+        step = 2 if layer.x.alphabet is Alphabet.BIPOLAR else 1
+        weights = [step * s for s in layer.x.scale]
+        offset = layer.x.offset - (sum(layer.x.scale) if step == 2 else 0)
+    found = [Number([], offset) for _ in range(k)]
+    for q, weight in enumerate(weights):
+        for at, number in enumerate(found):
+            bit = Number([[literal(build.inputs[q * k + at])]])
+            for n in range(abs(weight).bit_length()):
+                if abs(weight) >> n & 1:
+                    number.add(bit, 1 if weight > 0 else -1, n)
+    return found
+
+
+def _weighted(build: Builder, numbers: list[Number], weights: I64, fabric: Fabric, sharing: Sharing) -> list[Number]:
+    """[O] sums of numbers with integer weights [O, K], digit by digit of the weights."""
+    found = [Number() for _ in weights]
+    for shift, digits in enumerate(_digits(weights)):
+        rows = np.flatnonzero((digits != 0).any(1))
+        columns = np.flatnonzero((digits != 0).any(0))
+        sums = totals(build, [numbers[k] for k in columns], digits[np.ix_(rows, columns)], fabric, sharing)
+        for row, total in zip(rows, sums, strict=True):
+            found[row].add(total, 1, shift)
+    return found
+
+
+def _digits(weights: I64) -> list[np.ndarray]:
+    """[O, K] of -1, 0 and +1 for each power of two, as few of them not 0 as can be."""
+    found = []
+    left = weights.astype(np.int64)
+    while left.any():
+        digit = np.where(left & 1, 2 - (left & 3), 0)
+        found.append(digit.astype(np.int8))
+        left = (left - digit) >> 1
+    return found
+
+
+def _levels(
+    build: Builder, numbers: list[Number], weights: I64, head: Thresholds, bounds: tuple[I64, I64], fabric: Fabric, sharing: Sharing
+) -> list[int]:
+    """Nets of the bits of every output's level, plane by plane.
+
+    Limits that no total can cross are constants. Neurons of the same weights, or of opposite ones, are one: a total
+    reaches a limit where its opposite does not reach 1 less the limit.
+    """
+    planes: list[list[int]] = [[ZERO] * len(weights) for _ in range(head.code.planes)]
+    signs = np.array([np.sign(row[np.flatnonzero(row)[0]]) if row.any() else 1 for row in weights])
+    crossed = [[low < int(v) <= high for v in limits] for limits, low, high in zip(head.values[0], *bounds, strict=True)]
+    live = np.flatnonzero([any(row) for row in crossed])
+    rows, which = np.unique(weights[live] * signs[live, None], axis=0, return_inverse=True)
+    sums = _weighted(build, numbers, rows, fabric, sharing)
+    wanted: list[set[int]] = [set() for _ in rows]
+    """Of each total, the limits."""
+    at = dict(zip(live.tolist(), which.reshape(-1).tolist(), strict=True))
+
+    def limit(o: int, k: int) -> int:
+        v = int(head.values[0, o, k])
+        return v if signs[o] > 0 else 1 - v
+
+    for o, n in at.items():
+        wanted[n] |= {limit(o, k) for k, is_crossed in enumerate(crossed[o]) if is_crossed}
+    found = []
+    for total, limits in zip(sums, wanted, strict=True):
+        order = sorted(limits)
+        found.append(dict(zip(order, reached(build, total.columns, [v - total.constant for v in order], fabric), strict=True)))
+    for o in range(len(weights)):
+        flip = head.flip is not None and bool(head.flip[o])
+        nets = [
+            found[at[o]][limit(o, k)] if is_crossed else (ONE if head.values[0, o, k] <= bounds[0][o] else ZERO)
+            for k, is_crossed in enumerate(crossed[o])
+        ]
+        opposite = [flip ^ (is_crossed and signs[o] < 0) for is_crossed in crossed[o]]
+        for q, bits in enumerate(zip(*head.code.codebook, strict=True)):
+            changed = [k for k, (a, b) in enumerate(pairwise(bits)) if a != b]
+            inverted = bits[0] ^ (sum(bool(opposite[k]) for k in changed) & 1)
+            planes[q][o] = _odd(build, [nets[k] for k in changed], inverted, fabric)
+    return [net for plane in planes for net in plane]
+
+
+def _odd(build: Builder, nets: list[int], inverted: int, fabric: Fabric) -> int:
+    """Net of whether an odd number of nets is 1, or an even one."""
+    nets = list(nets)
+    while len(nets) > fabric.lut_inputs:
+        nets = [*nets[fabric.lut_inputs :], build.lut(nets[: fabric.lut_inputs], _parity(fabric.lut_inputs))]
+    every = (1 << (1 << len(nets))) - 1
+    return build.lut(nets, _parity(len(nets)) ^ every * inverted)
+
+
+def _parity(inputs: int) -> int:
+    """Truth table of an odd number of inputs that are 1."""
+    return sum((i.bit_count() & 1) << i for i in range(1 << inputs))
+
+
+def _complement(build: Builder, total: Number, bits: int, fabric: Fabric) -> list[int]:
+    """Nets of a number in two's complement."""
+    columns = [list(column) for column in total.columns[:bits]] + [[] for _ in range(bits - len(total.columns))]
+    for n in range(bits):
+        columns[n] += [literal(ONE)] * (total.constant >> n & 1)
+    nets = [build.plain(x) for x in add_up(build, columns, fabric)[:bits]]
+    return nets + [ZERO] * (bits - len(nets))

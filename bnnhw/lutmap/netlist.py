@@ -1,0 +1,155 @@
+"""Netlists of LUTs, adders and registers: plain data, their values, levels and cost.
+
+Nets are numbers: 0 and 1 are the constants, then come the inputs, then each node's outputs in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+ZERO, ONE = 0, 1
+"""Nets of the constants."""
+WORD = 64
+"""Samples that are evaluated side by side."""
+
+
+def literal(net: int) -> int:
+    """The literal of a net: twice its number, and 1 more for its inverse."""
+    return 2 * net
+
+
+@dataclass(frozen=True)
+class Luts:
+    """LUTs of the same inputs, one for each table: bit i of a table is the output where the inputs, low bit first, are i."""
+
+    inputs: tuple[int, ...]
+    tables: tuple[int, ...]
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.tables)
+
+
+@dataclass(frozen=True)
+class Adder:
+    """a + b + carry, low bit first, with its carry out as the highest of its outputs."""
+
+    a: tuple[int, ...]
+    b: tuple[int, ...]
+    carry: int = ZERO
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """a, b, carry."""
+        return (*self.a, *self.b, self.carry)
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.a) + 1
+
+
+@dataclass(frozen=True)
+class Register:
+    """Flip-flops that all take their inputs when the netlist is enabled."""
+
+    inputs: tuple[int, ...]
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.inputs)
+
+
+Node = Luts | Adder | Register
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """Nodes, each behind those it reads."""
+
+    n_inputs: int
+    nodes: tuple[Node, ...]
+    outputs: tuple[int, ...]
+
+    @cached_property
+    def firsts(self) -> tuple[int, ...]:
+        """First output net of each node, and the number of nets."""
+        nets = [2 + self.n_inputs]
+        for node in self.nodes:
+            nets.append(nets[-1] + node.n_outputs)
+        return tuple(nets)
+
+    @property
+    def inputs(self) -> range:
+        """Nets of the inputs."""
+        return range(2, 2 + self.n_inputs)
+
+    @property
+    def flip_flops(self) -> int:
+        """Bits of all registers."""
+        return sum(n.n_outputs for n in self.nodes if isinstance(n, Register))
+
+    @property
+    def latency(self) -> int:
+        """Registers between an input and an output, which are as many on every path."""
+        return sum(isinstance(n, Register) for n in self.nodes)
+
+    @property
+    def fanout(self) -> int:
+        """Inputs of nodes that the busiest net drives."""
+        read = np.bincount([i for node in self.nodes for i in node.inputs if i > ONE], minlength=1)
+        return int(read.max())
+
+    @cached_property
+    def levels(self) -> int:
+        """LUTs one behind the other between registers, a carry chain being one."""
+        return max(arrivals(self), default=0)
+
+
+def arrivals(net: Netlist) -> list[int]:
+    """[nets] LUTs between each net and the registers or inputs before it."""
+    level = [0] * net.firsts[-1]
+    for node, first in zip(net.nodes, net.firsts, strict=False):
+        at = 0 if isinstance(node, Register) else 1 + max((level[i] for i in node.inputs), default=0)
+        level[first : first + node.n_outputs] = [at] * node.n_outputs
+    return level
+
+
+def evaluate(net: Netlist, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """[N, outputs] bits for input bits [N, inputs]; registers pass them on.
+
+    64 samples a word: a LUT folds its table in halves by one input after the other, a carry ripples.
+    """
+    n, words = len(x), -(-len(x) // WORD)
+    values = np.zeros((net.firsts[-1], words), np.uint64)
+    values[ONE] = ~np.uint64(0)
+    padded = np.zeros((words * WORD, net.n_inputs), np.uint8)
+    padded[:n] = x
+    values[2 : 2 + net.n_inputs] = np.packbits(np.ascontiguousarray(padded.T), axis=1, bitorder="little").view("<u8")
+    for first, node in zip(net.firsts, net.nodes, strict=False):
+        match node:
+            case Luts():
+                values[first : first + len(node.tables)] = _looked_up(node.tables, values[list(node.inputs)])
+            case Adder():
+                carry = values[node.carry].copy()
+                for i, (a, b) in enumerate(zip(values[list(node.a)], values[list(node.b)], strict=True)):
+                    values[first + i] = a ^ b ^ carry
+                    carry = (a & b) | (carry & (a | b))
+                values[first + len(node.a)] = carry
+            case Register():
+                values[first : first + len(node.inputs)] = values[list(node.inputs)]
+    return np.unpackbits(values[list(net.outputs)].view(np.uint8), axis=1, count=n, bitorder="little").T
+
+
+def _looked_up(tables: Sequence[int], inputs: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """[tables, words] outputs of LUTs with inputs [k, words]."""
+    rows = np.array([[-(table >> i & 1) for i in range(1 << len(inputs))] for table in tables], np.int64).view(np.uint64)
+    rows = rows[:, :, None]
+    for x in inputs[::-1]:
+        low, high = np.split(rows, 2, axis=1)
+        rows = low ^ ((low ^ high) & x)
+    return rows[:, 0]

@@ -1,0 +1,102 @@
+"""Popcounts of folded layers: weights and inputs of each lane are inputs of the netlist."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+
+from bnnhw.ir.hardware import Gate
+from bnnhw.lutmap.builder import Builder
+from bnnhw.lutmap.fabric import Fabric
+from bnnhw.lutmap.heap import add_up, luts
+from bnnhw.lutmap.netlist import Netlist, literal
+from bnnhw.lutmap.stages import pipelined
+
+HITS = {Gate.XNOR: (1, 0, 0, 1), Gate.AND: (0, 0, 0, 1), Gate.MASKED: (0, 0, 0, 0, 1, 0, 0, 1)}
+"""By the bits of x, weight and mask, x in the low bit: whether a lane counts."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """How the gates of a popcount's lanes are shared out among the first LUTs."""
+
+    pins: int
+    """Inputs of a lane."""
+    first: tuple[int, ...]
+    """Lanes of each group of LUTs that counts these alone."""
+    late: int
+    """Lanes of which each waits for two sums of others, to be counted beside them in a full adder."""
+
+    @staticmethod
+    def of(lanes: int, gate: Gate, fabric: Fabric) -> Groups:
+        """As many lanes together as LUTs have inputs for; the last third late where that is for two, and full adders have room for a lane."""
+        pins = len(HITS[gate]).bit_length() - 1
+        together = max(1, fabric.lut_inputs // pins)
+        late = lanes // 3 if (together, fabric.lut_inputs - pins) == (2, 2) else 0
+        early = lanes - min(late, -(-(lanes - late) // together) - 1)
+        full, rest = divmod(early, together)
+        return Groups(pins, (together,) * full + ((rest,) if rest else ()), lanes - early)
+
+    @property
+    def heights(self) -> tuple[int, ...]:
+        """Bits of weight 1, 2 and so on that come out."""
+        bits = max(self.first).bit_length()
+        counted = [sum(n.bit_length() > bit for n in self.first) for bit in range(bits)]
+        if self.late:
+            counted[0] -= self.late
+            counted[1] += self.late
+        return tuple(counted)
+
+    @property
+    def luts(self) -> int:
+        """LUTs that they take."""
+        return sum(n.bit_length() for n in self.first) + 2 * self.late
+
+
+@lru_cache(maxsize=1 << 14)
+def least_luts(lanes: int, gate: Gate, fabric: Fabric) -> int:
+    """LUTs that the netlist of a popcount has at least, whatever the family adds to adders."""
+    groups = Groups.of(lanes, gate, fabric)
+    return groups.luts + luts(groups.heights, fabric) - fabric.carry_luts
+
+
+@lru_cache(maxsize=1 << 10)
+def popcount(lanes: int, gate: Gate, fabric: Fabric) -> Netlist:
+    """The number of lanes that count. Inputs are x, then weights, then masks; outputs the count's bits."""
+    groups = Groups.of(lanes, gate, fabric)
+    build = Builder(groups.pins * lanes)
+    columns: list[list[int]] = [[] for _ in groups.heights]
+    lane = iter(range(lanes))
+
+    def count(number: int, ones: Sequence[int] = ()) -> None:
+        """Set the LUTs of the next lanes and of plain bits of weight 1."""
+        nets = [build.inputs[part * lanes + at] for at in islice(lane, number) for part in range(groups.pins)]
+        for column, net in zip(columns, build.luts([*nets, *ones], _gated(gate, number, len(ones))), strict=False):
+            column.append(net)
+
+    for number in groups.first:
+        count(number)
+    for _ in range(groups.late):
+        columns[0].sort(key=build.arrival.__getitem__)  # nearly sorted as it is
+        ones, columns[0] = columns[0][:2], columns[0][2:]
+        count(1, ones)
+    total = add_up(build, [[literal(net) for net in column] for column in columns], fabric)
+    return build.netlist([build.plain(x) for x in total[: lanes.bit_length()]])
+
+
+@lru_cache(maxsize=1 << 10)
+def popcount_stages(lanes: int, gate: Gate, fabric: Fabric, registers: int) -> Netlist:
+    """The same, with registers on the way."""
+    return pipelined(popcount(lanes, gate, fabric), registers)
+
+
+@lru_cache
+def _gated(gate: Gate, lanes: int, ones: int) -> tuple[int, ...]:
+    """Truth tables of the count of so many lanes, each with its x, weight and mask beside each other, and of plain bits behind them."""
+    hits = HITS[gate]
+    pins = len(hits).bit_length() - 1
+    gates = pins * lanes
+    counts = [sum(hits[i >> pins * lane & (1 << pins) - 1] for lane in range(lanes)) + (i >> gates).bit_count() for i in range(1 << gates + ones)]
+    return tuple(sum((n >> bit & 1) << i for i, n in enumerate(counts)) for bit in range((lanes + ones).bit_length()))

@@ -1,0 +1,52 @@
+"""Pipeline registers: as many as keep the LUTs between them below a wanted number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+from bnnhw.ir import design as d
+from bnnhw.ir.hardware import Gate, gate
+from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import MatVec
+from bnnhw.lutmap.fabric import FABRICS
+from bnnhw.lutmap.layer import unrolled
+from bnnhw.lutmap.popcount import popcount
+from bnnhw.lutmap.stages import stages_for
+
+LUT_LEVELS = 4
+"""LUTs between registers where nothing else is asked for."""
+LOGIC = {"xc7": d.Logic.LUT6, "xcup": d.Logic.LUT6, "ecp5": d.Logic.LUT4, "ice40": d.Logic.LUT4, "gowin": d.Logic.LUT4}
+"""What suits each family."""
+
+
+def registers(layer: MatVec, f: d.Folding, logic: d.Logic, levels: int) -> int:
+    """Registers in the popcounts of a product of this folding, or in an unrolled one."""
+    if f.implementation is d.Implementation.UNROLLED:
+        return min(d.MOST_REGISTERS, stages_for(unrolled(layer, logic.lut_inputs or d.Logic.LUT6.lut_inputs), levels))
+    words = layer.window.groups * d.row_folds(layer, f) * d.plane_folds(layer, f) * d.segments(layer) * d.segment_folds(layer, f)
+    return 0 if logic is d.Logic.PLAIN or words == 1 or f.simd == 1 else _registers(f.simd, gate(layer), logic, levels)
+
+
+@lru_cache(maxsize=1 << 14)
+def _registers(simd: int, kind: Gate, logic: d.Logic, levels: int) -> int:
+    return min(d.MOST_REGISTERS, stages_for(popcount(simd, kind, FABRICS[logic.lut_inputs]), levels))
+
+
+def with_registers(net: Network, design: d.Design, levels: int = LUT_LEVELS) -> d.Design:
+    """The design with the registers of its products chosen."""
+    layers = tuple(
+        replace(f, registers=registers(layer, f, design.logic, levels)) if isinstance(layer, MatVec) else f
+        for layer, f in zip(net.layers, design.layers, strict=True)
+    )
+    return replace(design, layers=layers)
+
+
+def most_registers(net: Network, logic: d.Logic, levels: int) -> Mapping[str, int]:
+    """Per layer, the registers that its product may have."""
+    return {
+        layer.name: registers(layer, d.Folding(layer.name, simd=layer.window.fan_in // d.segments(layer)), logic, levels)
+        for layer in net.layers
+        if isinstance(layer, MatVec)
+    }
