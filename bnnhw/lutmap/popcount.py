@@ -10,7 +10,7 @@ from itertools import islice
 from bnnhw.ir.hardware import Gate
 from bnnhw.lutmap.builder import Builder
 from bnnhw.lutmap.fabric import Fabric
-from bnnhw.lutmap.heap import add_up, luts
+from bnnhw.lutmap.heap import add_up
 from bnnhw.lutmap.netlist import Netlist, literal
 from bnnhw.lutmap.stages import pipelined
 
@@ -55,11 +55,10 @@ class Groups:
         return sum(n.bit_length() for n in self.first) + 2 * self.late
 
 
-@lru_cache(maxsize=1 << 14)
 def least_luts(lanes: int, gate: Gate, fabric: Fabric) -> int:
-    """LUTs that the netlist of a popcount has at least, whatever the family adds to adders."""
+    """LUTs that the netlist of a popcount has at least: one saves no more than a bit of what comes out of the gates."""
     groups = Groups.of(lanes, gate, fabric)
-    return groups.luts + luts(groups.heights, fabric) - fabric.carry_luts
+    return groups.luts + max(0, sum(groups.heights) - lanes.bit_length())
 
 
 @lru_cache(maxsize=1 << 10)

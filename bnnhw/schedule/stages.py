@@ -44,7 +44,9 @@ def with_registers(net: Network, design: d.Design, levels: int = LUT_LEVELS) -> 
 
 
 def most_registers(net: Network, logic: d.Logic, levels: int) -> Mapping[str, int]:
-    """Per layer, the registers that its product may have."""
+    """Per layer, the registers that its product may have; none where no streams meet that could wait for each other."""
+    if all(len(net.inputs_of(layer)) < 2 for layer in net.layers):
+        return {}
     return {
         layer.name: registers(layer, d.Folding(layer.name, simd=layer.window.fan_in // d.segments(layer)), logic, levels)
         for layer in net.layers
