@@ -64,6 +64,8 @@ class Estimate:
         return {"target": self.target, "tool": self.tool, "layers": layers, "modules": modules, "whole": asdict(self.whole), "errors": errors}
 
 
+MAYBE_WIRES = ("bnn_turns", "bnn_fork", "bnn_last")
+"""Modules that may be without a LUT; others have one at least."""
 HANDSHAKE = 2
 """LUTs of the handshake of an unrolled product."""
 
@@ -115,7 +117,7 @@ def _cost(module: str, parameters: tuple[tuple[str, int | str], ...], target: st
         return Cost()
     modules = model(target).modules
     weights = modules.get(f"{module}.{found.variant}") or modules[f"{module}.{found.other_variant}"]
-    luts = weighed(found.luts, weights["luts"]) + found.own_luts
+    luts = max(0.0 if module in MAYBE_WIRES else 1.0, weighed(found.luts, weights["luts"]) + found.own_luts)
     flip_flops = weighed(found.flip_flops, weights["flip_flops"])
     return Cost(luts, flip_flops, sum(m.block_rams for m in found.memories), found.dsps)
 
