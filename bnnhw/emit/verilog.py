@@ -9,10 +9,11 @@ from pathlib import Path
 
 import jinja2
 
-from bnnhw.emit.memories import memory_text
+from bnnhw.emit.memories import hex_words
 from bnnhw.emit.names import identifiers
 from bnnhw.emit.netlists import popcounts, unrolled
 from bnnhw.emit.resources import resource_folder
+from bnnhw.ir.contents import words
 from bnnhw.ir.design import Design
 from bnnhw.ir.instances import Instance, Pipeline, Stream
 from bnnhw.ir.integer import PORT, Network
@@ -76,7 +77,7 @@ def emit_verilog(net: Network, design: Design) -> dict[str, str]:
     files |= _popcounts(chain, names) | _unrolled(chain, names)
     for i in chain.instances:
         if i.memory:
-            files[names.memory(i)] = memory_text(net[i.layer], design[i.layer], i)
+            files[names.memory(i)] = hex_words(words(net[i.layer], design[i.layer], i))
     return files
 
 

@@ -13,6 +13,8 @@ from functools import lru_cache
 from math import ceil
 from pathlib import Path
 
+import numpy as np
+
 from bnnhw.estimate.memories import Kind, Memory, Style, memory
 from bnnhw.ir.design import MemoryStyle
 from bnnhw.ir.encoding import signed_bits
@@ -40,11 +42,13 @@ class Features:
     dsps: int = 0
     netlists: int = 0
     """LUTs of popcounts that are netlists."""
+    rom_luts: float = 0
+    """LUTs of read-only memories in logic."""
 
     @property
-    def own_luts(self) -> int:
+    def own_luts(self) -> float:
         """LUTs that need no weight: those of memories and netlists."""
-        return self.muxes + self.netlists + sum(m.luts for m in self.memories)
+        return self.muxes + self.netlists + self.rom_luts + sum(m.luts for m in self.memories)
 
     @property
     def variant(self) -> str:
@@ -68,6 +72,9 @@ class _Size:
     muxes: int = 0
     dsps: int = 0
     netlists: int = 0
+    rom_luts: float = 0
+    varying: int | None = None
+    """Bits of the words of a head's memory that are not the same in all; None where they are like random ones."""
 
     def counter(self, name: str, count: int, bits: int) -> None:
         """A counter up to `count`, which is no register where that is 1."""
@@ -84,16 +91,16 @@ class _Size:
             self.luts[name] = self.luts.get(name, 0) + n
 
     def rom(self, width: int, words: int, style: MemoryStyle = MemoryStyle.AUTO) -> bool:
-        """A read-only memory of contents like random ones; False where it is a constant."""
-        if words == 1:
+        """A read-only memory, of which tools leave out the columns that are constant; False where all are."""
+        width = width if self.varying is None else self.varying
+        if words == 1 or not width:
             return False
         found = memory(self.target, width, words, Kind.ROM, style)
         self.memories.append(found)
         if found.style is Style.LOGIC:
             columns = distinct(width, words)
             self.flip_flops["rom"] = columns
-            luts, muxes = rom_luts(words, self.target)
-            self.gates(rom=columns * luts, rom_muxes=columns * muxes)
+            self.rom_luts += columns * rom_luts(words, self.target)
         elif found.banks > 1:
             self.muxes += width * mux_luts(found.banks, self.target)
             self.register((found.banks - 1).bit_length())
@@ -164,14 +171,23 @@ ALIKE = 24
 """Words up to which columns of a memory may well be equal."""
 
 
-FREE = {"xc7": 4, "xcup": 4, "ecp5": 8, "gowin": 16, "ice40": 1}
-"""LUTs of a family whose outputs multiplexers of the fabric choose from."""
+ROMS = Path(__file__).parent / "data" / "roms.csv"
+"""What families make of columns of random bits."""
 
 
-def rom_luts(words: int, target: str) -> tuple[int, int]:
-    """LUTs of a column of a read-only memory, and of the multiplexers behind them."""
-    luts = ceil(words / 2 ** LUT_INPUTS[target])
-    return luts, mux_luts(ceil(luts / FREE[target]), target)
+@lru_cache
+def _columns(target: str) -> tuple[list[int], list[float]]:
+    """Words of the columns that were measured, and their LUTs."""
+    with ROMS.open() as f:
+        rows = [(int(row["words"]), float(row["luts"])) for row in csv.DictReader(f) if row["target"] == target]
+    return [words for words, _ in rows], [luts for _, luts in rows]
+
+
+@lru_cache(maxsize=1 << 12)
+def rom_luts(words: int, target: str) -> float:
+    """LUTs of a column of a read-only memory; beyond those that were measured, in proportion to its words."""
+    measured, luts = _columns(target)
+    return float(np.interp(words, measured, luts)) * max(1.0, words / measured[-1])
 
 
 def distinct(columns: int, words: int) -> float:
@@ -191,6 +207,11 @@ SHORT = 16
 def popcount(bits: float, width: int) -> Terms:
     """What a count of so many bits depends on that is no netlist; its result has `width`."""
     return {"bits": min(bits, SHORT), "more": max(0.0, bits - SHORT), "carries": max(0.0, bits - width), "width": width}
+
+
+def features_of(i: Instance, target: str) -> Features:
+    """Features of an instance for the family named `target`."""
+    return features(i.module, i.parameters, target, i.varying)
 
 
 def netlist_of(i: Instance) -> Netlist:
@@ -438,10 +459,10 @@ MODULES: dict[str, Callable[[Mapping[str, int], Parameters, _Size], None]] = {
 """By module; `bnn_planes` is wires."""
 
 
-def features(module: str, parameters: Parameters, target: str) -> Features:
-    """Features of an instance for the family named `target`."""
+def features(module: str, parameters: Parameters, target: str, varying: int | None = None) -> Features:
+    """Features of a module with these parameters; `varying` as in Instance."""
     if module not in MODULES:
         return Features()
-    size = _Size(target)
+    size = _Size(target, varying=varying)
     MODULES[module]({k: v for k, v in parameters.items() if isinstance(v, int)}, parameters, size)
-    return Features(size.luts, size.flip_flops, tuple(size.memories), size.muxes, size.dsps, size.netlists)
+    return Features(size.luts, size.flip_flops, tuple(size.memories), size.muxes, size.dsps, size.netlists, size.rom_luts)

@@ -136,7 +136,8 @@ def _units(unit: Unit, unit_width: int, unit_words: int, width: Any, words: Any,
         units = banks * -(-width // unit_width)
         cost = units * (unit.cost - unit.scale) + banks * width / unit_width * unit.scale
     else:  # banks lie beside each other in a block
-        step = width if kind is Kind.ROM or banks == 1 else -(-width // unit.byte) * unit.byte
+        byte = min(unit.byte, unit_width)
+        step = width if kind is Kind.ROM or banks == 1 else -(-width // byte) * byte
         units = -(-(banks * step) // unit_width)
         cost = units * unit.cost
     cost = cost + MUX_COST * (banks - 1) * width

@@ -101,7 +101,7 @@ def model(target: str) -> Model:
 
 def cost(i: Instance, target: str) -> Cost:
     """Cells of an instance in the family named `target`, in fractions as the model gives them."""
-    return _cost(i.module, tuple(i.parameters.items()), target) if i.product is None else _unrolled(i, target)
+    return _cost(i.module, tuple(i.parameters.items()), target, i.varying) if i.product is None else _unrolled(i, target)
 
 
 def _unrolled(i: Instance, target: str) -> Cost:
@@ -111,8 +111,8 @@ def _unrolled(i: Instance, target: str) -> Cost:
 
 
 @lru_cache(maxsize=1 << 18)
-def _cost(module: str, parameters: tuple[tuple[str, int | str], ...], target: str) -> Cost:
-    found = features(module, dict(parameters), target)
+def _cost(module: str, parameters: tuple[tuple[str, int | str], ...], target: str, varying: int | None) -> Cost:
+    found = features(module, dict(parameters), target, varying)
     if not found.luts:
         return Cost()
     modules = model(target).modules
@@ -166,11 +166,9 @@ class ProductBound:
 
     def rom_luts(self, width: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[np.float64]:
         """LUTs of read-only memories that are made of them; 0 for so few words that columns may be equal."""
-        weights = model(self.target).modules["bnn_matvec.logic"]["luts"]
         counts, at = np.unique(words, return_inverse=True)
-        column = (rom_luts(int(n), self.target) for n in counts)
-        each = np.array([weighed({"rom": luts, "rom_muxes": muxes}, weights) * (n > ALIKE) for (luts, muxes), n in zip(column, counts, strict=True)])
-        return np.where(self.multiplied, 0, width * each[at].reshape(words.shape))
+        each = np.array([rom_luts(n, self.target) * (n > ALIKE) for n in counts.tolist()])
+        return width * each[at].reshape(words.shape)
 
 
 def estimate(chain: Pipeline, target: str) -> Estimate:

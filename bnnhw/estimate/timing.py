@@ -13,7 +13,7 @@ from math import ceil, log, log2, sqrt
 from pathlib import Path
 from typing import Any
 
-from bnnhw.estimate.features import Features, Parameters, Terms, features, netlist_of
+from bnnhw.estimate.features import Features, Parameters, Terms, features, features_of, netlist_of
 from bnnhw.estimate.memories import Style
 from bnnhw.estimate.resources import cost, weighed
 from bnnhw.ir.errors import BnnhwError
@@ -362,11 +362,11 @@ def fit_of(target: str) -> dict[str, Fit]:
     return fits()[target]
 
 
-def stages(module: str, parameters: Parameters, target: str) -> dict[str, Stage]:
-    """Candidates for the longest path of an instance."""
+def stages(module: str, parameters: Parameters, target: str, varying: int | None = None) -> dict[str, Stage]:
+    """Candidates for the longest path of a module with these parameters; `varying` as in Instance."""
     if module not in STAGES:
         return {}
-    return STAGES[module](_Module(parameters, features(module, parameters, target), target))
+    return STAGES[module](_Module(parameters, features(module, parameters, target, varying), target))
 
 
 def paths(i: Instance, target: str) -> dict[str, Levels]:
@@ -378,7 +378,7 @@ def paths(i: Instance, target: str) -> dict[str, Levels]:
     if fit is None:
         return {}
     found = {}
-    for name, stage in stages(i.module, i.parameters, target).items():
+    for name, stage in stages(i.module, i.parameters, target, i.varying).items():
         if weights := fit.stages.get(name):
             levels = {kind: weighed(stage.terms, weights[kind]) for kind in KINDS}
             found[name] = Levels(**levels, spread=fit.spread, memory=stage.memory, dsp=stage.dsp)
@@ -497,7 +497,7 @@ class TimedDesign:
     def ready(self, i: Instance) -> PartTiming:
         """The handshake that reaches the instance, and what it enables there."""
         names, levels = self.handshake(i)
-        flip_flops = features(i.module, i.parameters, self.target).flip_flops.values() if i.product is None else [cost(i, self.target).flip_flops]
+        flip_flops = features_of(i, self.target).flip_flops.values() if i.product is None else [cost(i, self.target).flip_flops]
         enabled = Levels(fanout=_log(sum(flip_flops)))
         return self.part(i, "ready", names, enabled, levels + self.steered(i))
 
@@ -533,7 +533,7 @@ class TimedDesign:
     def leaving(self, i: Instance) -> Levels | None:
         """What lies between the last register and the instance's result; None where that is a register."""
         if i.module in HELD:
-            block = any(m.style is Style.BLOCK for m in features(i.module, i.parameters, self.target).memories)
+            block = any(m.style is Style.BLOCK for m in features_of(i, self.target).memories)
             return Levels(luts=HELD[i.module], memory=block)
         return self.paths[i.name].get(OPEN.get(i.module, ""))
 

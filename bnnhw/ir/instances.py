@@ -77,6 +77,8 @@ class Instance:
     beats: int
     memory: Memory | None = None
     """What its FILE holds, where it has one."""
+    varying: int | None = None
+    """Bits of the words of a head's memory that are not the same in all of them."""
     branches: int = 0
     """Streams out of a fork, 0 for one plain stream."""
     product: MatVec | None = None

@@ -9,9 +9,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 from bnnhw.ir import design as d
+from bnnhw.ir.contents import head_fields
 from bnnhw.ir.encoding import Format, Integers, signed_bits
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.hardware import affine_terms, gate, head_form, head_range, index_bits, plane_terms, popcount_form
+from bnnhw.ir.hardware import Headed, affine_terms, gate, head_form, head_range, index_bits, plane_terms, popcount_form
 from bnnhw.ir.heads import Fixed, Sums, Thresholds
 from bnnhw.ir.instances import Instance, Memory, Pipeline, Stream, Wire
 from bnnhw.ir.integer import PORT, Network
@@ -78,7 +79,7 @@ class Parts(Wiring):
                 return self.sum_pool(layer, f, ends[0])
             case Requantise():
                 end = self.adapt(layer.name, f"{layer.name}_in", ends[0], layer.shape[0], f.lanes)
-                return self.head(layer, f.lanes, layer.shape[0] // f.lanes, end)
+                return self.head(layer, f, layer.shape[0] // f.lanes, end)
             case Table():
                 return self.table(layer, f, ends[0])
         a, b = (self.queue(layer.name, f"{layer.name}_{side}_fifo", end, words) for side, end, words in zip("ab", ends, f.queue_words, strict=True))
@@ -152,7 +153,7 @@ class Parts(Wiring):
         per_group = outputs // w.groups
         sums = Stream(outputs * w.out_pixels, per_group, f.pe, 1, sum_bits)
         if layer.partial is not None:
-            end = self.affine(f"{name}_partial", layer, end, f.pe, w.groups * rows * segments, layer.partial.fixed, Memory.PARTIAL)
+            end = self.affine(f"{name}_partial", layer, f, end, w.groups * rows * segments, layer.partial.fixed, Memory.PARTIAL)
             m = replace(sums, elem_bits=form.sum_bits)
             end = self.accumulate(name, end, m, f.pe, 1, segments, [1] * segments)
         elif layer.weights.planes > 1:
@@ -161,11 +162,11 @@ class Parts(Wiring):
                 scales += [0] * (turns * f.planes - len(scales))
             else:
                 scales = [1] * (turns * f.planes)
-                end = self.affine(f"{name}_scale", layer, end, pe, w.groups * rows * turns, None, Memory.SCALE)
+                end = self.affine(f"{name}_scale", layer, f, end, w.groups * rows * turns, None, Memory.SCALE)
             end = self.accumulate(name, end, sums, f.pe, f.planes, turns, scales)
         else:
             end = Wire(end.source, sums)
-        return self.head(layer, f.pe, w.groups * rows, end)
+        return self.head(layer, f, w.groups * rows, end)
 
     def unrolled(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
         """An unrolled product with its thresholds, or with its totals and their affine behind them."""
@@ -175,7 +176,7 @@ class Parts(Wiring):
         parameters: dict[str, int | str] = {"LATENCY": f.registers + 1, "LUT_INPUTS": self.logic.lut_inputs or d.Logic.LUT6.lut_inputs}
         m = Stream(outputs * pixels, outputs, outputs, planes, bits)
         end = self.add("bnn_unrolled", f"{name}_unrolled", name, parameters, (end,), m, pixels, product=layer)
-        return end if isinstance(layer.head, Thresholds) else self.affine(f"{name}_affine", layer, end, outputs, 1, layer.head.fixed, Memory.TOTAL)
+        return end if isinstance(layer.head, Thresholds) else self.affine(f"{name}_affine", layer, f, end, 1, layer.head.fixed, Memory.TOTAL)
 
     def popcounts(self, f: d.Folding, words: int) -> dict[str, int | str]:
         """Parameters of the popcounts, where they are not plain and at once; plain are those of one lane, and of constant weights, which tools fold."""
@@ -196,20 +197,27 @@ class Parts(Wiring):
         m = Stream(len(layer.index) * w.out_pixels, len(layer.index), f.pe, 1, bits)
         beats = max(work, w.out_pixels * w.fan_in)
         end = self.add("bnn_gather", f"{name}_gather", name, parameters, (end,), m, beats, memory=Memory.WEIGHTS)
-        return self.head(layer, f.pe, rows, end)
+        return self.head(layer, f, rows, end)
 
-    def head(self, layer: MatVec | Gather | Requantise, pe: int, folds: int, end: Wire) -> Wire:
+    def head(self, layer: Headed, f: d.Folding, folds: int, end: Wire) -> Wire:
         """Thresholds or affine behind totals, with their tables of border classes."""
         if isinstance(layer.head, Sums):
-            return self.affine(f"{layer.name}_affine", layer, end, pe, folds, layer.head.fixed, Memory.HEAD)
+            return self.affine(f"{layer.name}_affine", layer, f, end, folds, layer.head.fixed, Memory.HEAD)
         s, code = end.stream, layer.head.code
         toggles = [sum(int(a != b) << q for q, (a, b) in enumerate(zip(*pair, strict=True))) for pair in pairwise(code.codebook)]
-        parameters = self.addresses(layer, pe, folds) | {
+        parameters = self.addresses(layer, s.lanes, folds) | {
             "SUM_W": s.elem_bits, "LIMIT_W": max(s.elem_bits, head_form(layer).sum_bits), "N_LIMITS": code.levels - 1, "FLIPS": int(layer.head.flip is not None), "PLANES": code.planes,
             "START": literal([int(b) for b in code.codebook[0]], 1), "TOGGLES": literal(toggles, code.planes),
         }  # fmt: skip
         m = Stream(s.elements, s.vector, s.lanes, code.planes)
-        return self.add("bnn_threshold", f"{layer.name}_threshold", layer.name, parameters, (end,), m, s.beats, memory=Memory.HEAD)
+        return self.meeting("bnn_threshold", f"{layer.name}_threshold", layer, f, parameters, end, m, Memory.HEAD)
+
+    def meeting(
+        self, module: str, name: str, layer: Headed, f: d.Folding, parameters: dict[str, int | str], end: Wire, m: Stream, memory: Memory
+    ) -> Wire:
+        """A module in which each beat meets a word of a head's memory."""
+        varying = sum(field.varying for field in head_fields(layer, f, memory, parameters))
+        return self.add(module, name, layer.name, parameters, (end,), m, end.stream.beats, memory=memory, varying=varying)
 
     def addresses(self, layer: Layer, pe: int, folds: int, per_class: int | None = None) -> dict[str, int | str]:
         """Parameters of a head that tell which of its words belongs to a beat."""
@@ -233,14 +241,14 @@ class Parts(Wiring):
             parameters["COL_BASE"] = literal([c * folds for c in column_classes[0]], addr)
         return parameters
 
-    def affine(self, name: str, layer: MatVec | Gather | Requantise, end: Wire, pe: int, folds: int, fixed: Fixed | None, memory: Memory) -> Wire:
+    def affine(self, name: str, layer: Headed, f: d.Folding, end: Wire, folds: int, fixed: Fixed | None, memory: Memory) -> Wire:
         """Scale, bias and format of each beat; `memory` tells which of the layer's."""
         s = end.stream
         scale, bias = affine_terms(layer, memory)
         scale_bits = signed_bits(int(scale.min()), int(scale.max()))
         bias_bits = signed_bits(int(bias.min()), int(bias.max()))
         head = memory in (Memory.HEAD, Memory.TOTAL)
-        parameters = self.addresses(layer, pe, folds, len(bias) if head else 1)
+        parameters = self.addresses(layer, s.lanes, folds, len(bias) if head else 1)
         if memory is Memory.SCALE:
             out_bits = exact = s.elem_bits
         else:
@@ -259,7 +267,7 @@ class Parts(Wiring):
             "LOW": literal([low], exact), "HIGH": literal([high], exact),
         }  # fmt: skip
         m = Stream(s.elements, s.vector, s.lanes, 1, out_bits)
-        return self.add("bnn_affine", name, layer.name, parameters, (end,), m, s.beats, memory=memory)
+        return self.meeting("bnn_affine", name, layer, f, parameters, end, m, memory)
 
     def table(self, layer: Table, f: d.Folding, end: Wire) -> Wire:
         end = self.adapt(layer.name, f"{layer.name}_in", end, layer.shape[0], f.lanes)

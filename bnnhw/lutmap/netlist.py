@@ -94,11 +94,6 @@ class Netlist:
         return sum(n.n_outputs for n in self.nodes if isinstance(n, Register))
 
     @property
-    def latency(self) -> int:
-        """Registers between an input and an output, which are as many on every path."""
-        return sum(isinstance(n, Register) for n in self.nodes)
-
-    @property
     def fanout(self) -> int:
         """Inputs of nodes that the busiest net drives."""
         read = np.bincount([i for node in self.nodes for i in node.inputs if i > ONE], minlength=1)

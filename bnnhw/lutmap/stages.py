@@ -35,7 +35,7 @@ def pipelined(net: Netlist, registers: int) -> Netlist:
                 born += range(first, first + node.n_outputs)
                 n += node.n_outputs
         kept = [i for i in born if last.get(i, 0) > stage]
-        if stage < registers:
+        if stage < registers and kept:
             nodes.append(Register(tuple(renamed[i] for i in kept)))
             for k, i in enumerate(kept):
                 renamed[i] = n + k

@@ -25,9 +25,10 @@ from bnnhw.ir.instances import Instance, Stream, Wire
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.pipeline import Parts
+from bnnhw.lutmap.layer import predicted_luts
 from bnnhw.schedule.folding import buffer_words, ceilings, input_lanes, output_lanes
 from bnnhw.schedule.queues import Waits, words_of_pixel
-from bnnhw.schedule.stages import LOGIC, most_registers, registers
+from bnnhw.schedule.stages import LOGIC, may_unroll, most_registers, registers
 
 KINDS = ("luts", "flip_flops", "block_rams", "dsps", "switched")
 """Costs of an edge, in this order; the last one picojoules of a frame without the clock's."""
@@ -35,6 +36,10 @@ ASKED = (d.MemoryStyle.BLOCK, d.MemoryStyle.DISTRIBUTED)
 """Styles of a product's memories that are tried; what tools do on their own is one of them."""
 ALL = 16
 """PE and SIMD up to which every number is tried; above, those that are the least for their number of turns."""
+UNROLLED_LEAST = 0.6
+"""Part of the LUTs predicted for an unrolled layer below which a search does not look."""
+PRODUCT_FIELDS = ("implementation", "pe", "planes", "input_planes", "registers", "weight_memory", "replay_memory")
+"""What a folding says of a product itself."""
 F64 = NDArray[np.float64]
 
 
@@ -306,17 +311,33 @@ class Choices:
         after = np.array([[behind.setdefault((*state[:-1], end), len(behind)) for end in ends] for state in nodes])
         simds = [int(state[-1]) for state in nodes]  # type: ignore[call-overload]
         beats, bounds = self._bounds(layer, makes, simds)
+        heads = np.repeat(after, len(makes) // len(rows), axis=1).ravel()
+        if may_unroll(self.net, layer):
+            assert isinstance(layer, MatVec)
+            whole = np.flatnonzero(np.array(simds) == layer.window.fan_in)
+            tails, heads = np.append(tails, whole), np.append(heads, after[whole, -1])
+            beats, bounds = (
+                np.append(beats, np.full(len(whole), layer.window.out_pixels)),
+                np.vstack([bounds, *[self._unrolled_bound(layer)] * len(whole)]),
+            )
 
         def way(n: int) -> Way:
-            f = self._styled(layer, replace(makes[chosen[n]], simd=simds[tails[n]]))
+            if n < len(chosen):
+                f = self._styled(layer, replace(makes[chosen[n]], simd=simds[tails[n]]))
+            else:
+                assert isinstance(layer, MatVec)
+                f = d.unrolled(layer, d.Folding(layer.name))
             if isinstance(layer, MatVec):
                 f = replace(f, registers=registers(layer, f, self.logic, self.levels))
-            fields = {name: getattr(f, name) for name in ("pe", "planes", "input_planes", "registers", "weight_memory", "replay_memory")}
-            return Way(fields, ("product", f), lambda parts: self._built(layer, f, parts))
+            return Way({name: getattr(f, name) for name in PRODUCT_FIELDS}, ("product", f), lambda parts: self._built(layer, f, parts))
 
-        heads = np.repeat(after, len(makes) // len(rows), axis=1).ravel()
         self.stages.append(Stage(layer.name, list(behind), tails, heads, bounds, beats, way))
         return list(behind)
+
+    def _unrolled_bound(self, layer: MatVec) -> F64:
+        """Costs [kinds] that an unrolled product is taken to have at least: to know them it must be built."""
+        least = Cost(UNROLLED_LEAST * predicted_luts(layer))
+        return np.array([least.luts, 0, 0, 0, switched_picojoules(self.target, least, layer.window.out_pixels)])
 
     def _built(self, layer: MatVec | Gather, f: d.Folding, parts: Parts) -> Wire:
         """The product itself, its head and the queue behind; the stream that leaves depends on PE alone."""

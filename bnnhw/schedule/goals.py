@@ -133,6 +133,11 @@ class Folder:
                     f"network {self.net.name!r}: {most:g} {TITLES[kind]} are too few, the smallest design of {interval} cycles a frame has "
                     f"{needed:.0f} in {self.target}; give more, or lower --fps"
                 )
+        nearest = self._search.nearest(self._limits, interval)
+        assert nearest is not None
+        costs = dict(zip(COSTS, nearest.costs, strict=True))
+        had = ", ".join(f"{costs[kind] * self.whole[kind]:.0f} of {getattr(self.budget, kind):g} {TITLES[kind]}" for kind in self.budget.limited)
         raise BnnhwError(
-            f"network {self.net.name!r}: no design of {interval} cycles a frame is within all of the budget in {self.target}; give more, or lower --fps"
+            f"network {self.net.name!r}: no design of {interval} cycles a frame is within all of the budget in {self.target}, "
+            f"one that comes near has {had}; give more, or lower --fps"
         )

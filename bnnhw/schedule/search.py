@@ -126,20 +126,12 @@ class Search:
     def _any_within(self, limits: F64, interval: int) -> tuple[Found | None, Bound]:
         """Such a design, and what holds for all of them."""
         kinds, scale = _limited(limits)
-        factors, seen = np.full(len(kinds), 1 / max(1, len(kinds))), list[F64]()
-        best, kept, found = -inf, factors, None
-        for _ in range(STEPS):
-            found = self.best(_weighed(np.zeros(len(limits)), factors, kinds, scale), interval)
-            if found is None:
-                break
-            over = (found.costs - limits)[kinds] / scale
+        best, kept, found = -inf, np.full(len(kinds), 1 / max(1, len(kinds))), None
+        for one, factors, over in self._nearer(limits, interval):
+            found = one
             if (lower := float(factors @ over)) > best:
                 best, kept = lower, factors
             if (over <= 0).all() or lower > 0:
-                break
-            seen.append(over)
-            before, factors = factors, (factors + _mixed(np.array(seen))) / 2
-            if np.abs(factors - before).max() < CLOSE:
                 break
         bound = Bound(_weighed(np.zeros(len(limits)), kept, kinds, scale), float(kept @ (limits[kinds] / scale)))
         if found is None or best > 0:
@@ -151,6 +143,25 @@ class Search:
             if (found := self._labelled(None, limits, (nearer,), interval)) is not None:
                 break
         return found, bound
+
+    def nearest(self, limits: F64, interval: int) -> Found | None:
+        """A design whose greatest excess over `limits` is small, in parts of the limit; None where none is fast enough."""
+        tried = list(self._nearer(limits, interval))
+        return min(tried, key=lambda one: float(one[2].max(initial=0.0)))[0] if tried else None
+
+    def _nearer(self, limits: F64, interval: int) -> Iterator[tuple[Found, F64, F64]]:
+        """Designs of ever less excess over the limited kinds, with the weights for which each is best, and its excess in parts of the limits."""
+        kinds, scale = _limited(limits)
+        factors, seen = np.full(len(kinds), 1 / max(1, len(kinds))), list[F64]()
+        for _ in range(STEPS):
+            found = self.best(_weighed(np.zeros(len(limits)), factors, kinds, scale), interval)
+            if found is None:
+                return
+            seen.append((found.costs - limits)[kinds] / scale)
+            yield found, factors, seen[-1]
+            before, factors = factors, (factors + _mixed(np.array(seen))) / 2
+            if np.abs(factors - before).max() < CLOSE:
+                return
 
     def _price(self, lengths: list[F64], ahead: list[F64], behind: list[F64], most: float) -> bool:
         """Price the most promising edges on paths shorter than `most`; False where there are none."""

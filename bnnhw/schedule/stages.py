@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 
 from bnnhw.ir import design as d
+from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import Gate, gate
 from bnnhw.ir.integer import Network
-from bnnhw.ir.layers import MatVec
+from bnnhw.ir.layers import Layer, MatVec
 from bnnhw.lutmap.fabric import FABRICS
-from bnnhw.lutmap.layer import unrolled
+from bnnhw.lutmap.layer import MOST_LUTS, predicted_luts, unrolled
 from bnnhw.lutmap.popcount import popcount
 from bnnhw.lutmap.stages import stages_for
 
 LUT_LEVELS = 4
 """LUTs between registers where nothing else is asked for."""
+SMALL = 5_000
+"""Predicted LUTs of a netlist that takes no time to speak of."""
 LOGIC = {"xc7": d.Logic.LUT6, "xcup": d.Logic.LUT6, "ecp5": d.Logic.LUT4, "ice40": d.Logic.LUT4, "gowin": d.Logic.LUT4}
 """What suits each family."""
 
@@ -47,8 +51,26 @@ def most_registers(net: Network, logic: d.Logic, levels: int) -> Mapping[str, in
     """Per layer, the registers that its product may have; none where no streams meet that could wait for each other."""
     if all(len(net.inputs_of(layer)) < 2 for layer in net.layers):
         return {}
-    return {
-        layer.name: registers(layer, d.Folding(layer.name, simd=layer.window.fan_in // d.segments(layer)), logic, levels)
-        for layer in net.layers
-        if isinstance(layer, MatVec)
-    }
+    found = {}
+    for layer in net.layers:
+        if isinstance(layer, MatVec):
+            folded = d.Folding(layer.name, simd=layer.window.fan_in // d.segments(layer))
+            forms = [folded, d.unrolled(layer, folded)] if may_unroll(net, layer) else [folded]
+            found[layer.name] = max(registers(layer, f, logic, levels) for f in forms)
+    return found
+
+
+def may_unroll(net: Network, layer: Layer) -> bool:
+    """Whether a search may unroll a layer: where streams meet its registers must be known, so that only small netlists are tried."""
+    if not isinstance(layer, MatVec) or not can_unroll(layer):
+        return False
+    joins = any(len(net.inputs_of(layer)) > 1 for layer in net.layers)
+    return predicted_luts(layer) <= (SMALL if joins else MOST_LUTS)
+
+
+def can_unroll(layer: MatVec) -> bool:
+    """Whether nothing but its size is in the way of unrolling a layer."""
+    with suppress(BnnhwError):
+        d.check_unrolled(layer)
+        return True
+    return False

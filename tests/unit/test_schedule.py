@@ -9,8 +9,8 @@ import pytest
 
 from bnnhw import frontend
 from bnnhw.emit import emit_verilog
-from bnnhw.emit.memories import weight_words
 from bnnhw.ir import design as d
+from bnnhw.ir.contents import weight_words
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.instances import Stream
 from bnnhw.ir.integer import Network

@@ -31,7 +31,7 @@ from bnnhw.schedule.choices import Choices
 from bnnhw.schedule.folding import buffer_words, input_lanes, output_lanes
 from bnnhw.schedule.goals import SHARES, Budget, Folder
 from bnnhw.schedule.queues import Waits, words_of_pixel
-from bnnhw.schedule.stages import LOGIC, LUT_LEVELS, most_registers, with_registers
+from bnnhw.schedule.stages import LOGIC, LUT_LEVELS, can_unroll, most_registers, with_registers
 from bnnhw.tools.targets import TARGETS as FAMILIES
 from support.practical import practical_network
 from support.random_integer import random_network
@@ -61,6 +61,7 @@ def every_folding(layer: Layer) -> list[d.Folding]:
             k = layer.window.fan_in // d.segments(layer)
             planes, inputs = range(1, layer.weights.planes + 1), range(layer.x.planes)
             made = [replace(plain, pe=a, simd=b, planes=p, input_planes=q) for a, b, p, q in product(rows, range(1, k + 1), planes, inputs)]
+            made += [d.unrolled(layer, plain)] if can_unroll(layer) else []
     else:
         made = [plain]
     if not (d.windowed(layer) or d.elementwise(layer)):
