@@ -32,6 +32,7 @@ def counters(fabric: Fabric) -> tuple[Counter, ...]:
     return tuple(sorted(good, key=lambda c: (-(sum(c) - _out_bits(c)) / _out_bits(c), c)))
 
 
+@lru_cache
 def _out_bits(counter: Counter) -> int:
     return (2 * counter[0] + counter[1]).bit_length()
 
@@ -49,8 +50,9 @@ def plan(heights: tuple[int, ...], fabric: Fabric, limits: int = 0, done: int = 
         return times * _out_bits(best) + luts(after(heights, best, times), fabric, limits, done), best
     if limits and _fits(heights, fabric, done):
         return limits * _compare_luts(done, sum(heights), fabric), DECIDE
-    options = [c for c in counters(fabric) if c[1] <= heights[0] and c[0] <= (heights[1] if len(heights) > 1 else 0)]
-    if sum(height > 1 for height in heights) > TRIED:
+    here, above = heights[0], heights[1] if len(heights) > 1 else 0
+    options = [c for c in counters(fabric) if c[1] <= here and c[0] <= above]
+    if len(heights) > TRIED and sum([height > 1 for height in heights]) > TRIED:
         options = options[:1]
     found = [(_out_bits(c) + luts(after(heights, c), fabric, limits, done), c) for c in options]
     if not limits and len(heights) >= fabric.least_adder and heights[0] <= 3 and max(heights[1:]) <= 2:
@@ -60,10 +62,10 @@ def plan(heights: tuple[int, ...], fabric: Fabric, limits: int = 0, done: int = 
 
 def luts(heights: tuple[int, ...], fabric: Fabric, limits: int = 0, done: int = 0) -> int:
     """The least LUTs that reduce columns of these heights, as `plan` says."""
-    first = next((n for n, height in enumerate(heights) if height > 1), len(heights))
-    done += sum(heights[:first])
-    if first < len(heights):
-        return plan(heights[first:], fabric, limits, done)[0]
+    for first, height in enumerate(heights):
+        if height > 1:
+            return plan(heights[first:], fabric, limits, done if limits else 0)[0]
+        done += height
     return limits * _compare_luts(done, 0, fabric)
 
 
@@ -82,13 +84,11 @@ def _compare_luts(done: int, left: int, fabric: Fabric) -> int:
 
 def after(heights: tuple[int, ...], counter: Counter, times: int = 1) -> tuple[int, ...]:
     """Heights when a counter has been set that many times at the lowest column."""
-    out = _out_bits(counter)
-    left = list(heights) + [0] * (out - len(heights))
-    left[0] -= times * counter[1]
-    left[1] -= times * counter[0]
-    for i in range(out):
-        left[i] += times
-    return tuple(left)
+    out, (above, here) = _out_bits(counter), counter
+    lowest = [*heights[:out], *[0] * (out - len(heights))]
+    lowest[0] -= times * here
+    lowest[1] -= times * above
+    return (*[height + times for height in lowest], *heights[out:])
 
 
 @lru_cache(maxsize=1 << 12)

@@ -336,8 +336,8 @@ class Choices:
 
     def _unrolled_bound(self, layer: MatVec) -> F64:
         """Costs [kinds] that an unrolled product is taken to have at least: to know them it must be built."""
-        least = Cost(UNROLLED_LEAST * predicted_luts(layer))
-        return np.array([least.luts, 0, 0, 0, switched_picojoules(self.target, least, layer.window.out_pixels)])
+        least = Cost(UNROLLED_LEAST * predicted_luts(layer), layer.weights.outputs)
+        return np.array([least.luts, least.flip_flops, 0, 0, switched_picojoules(self.target, least, layer.window.out_pixels)])
 
     def _built(self, layer: MatVec | Gather, f: d.Folding, parts: Parts) -> Wire:
         """The product itself, its head and the queue behind; the stream that leaves depends on PE alone."""

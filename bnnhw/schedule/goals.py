@@ -26,6 +26,8 @@ KINDS = ("luts", "flip_flops", "block_rams", "dsps")
 TITLES = {"luts": "LUTs", "flip_flops": "flip-flops", "block_rams": "block RAMs", "dsps": "DSPs"}
 SHARES = {"xc7": (380, 240), "xcup": (330, 200), "ecp5": (400, 540), "ice40": (180, 660), "gowin": (330, 430)}
 """LUTs that a family's smaller FPGAs have for each block RAM, and for each DSP: XC7Z020, ZU3EG, LFE5U-85, iCE40UP5K, GW1NR-9."""
+STRIDE = 4
+"""From one interval to the next that is tried until there is a design within the budget."""
 TIE = 1e-9
 """Weight of what decides where costs are equal."""
 
@@ -87,12 +89,16 @@ class Folder:
 
         `progress`: (done, of all). Errors: BnnhwError.
         """
-        high = pipeline(self.net, fully_folded(self.net, self.clock_mhz)).interval
-        best = self._search.any_within(self._limits, high)
+        slowest = pipeline(self.net, fully_folded(self.net, self.clock_mhz)).interval
+        if self._search.excluded(self._limits, slowest):
+            self._refuse(slowest)
+        low, asked, done, steps = 1, 1, 0, slowest.bit_length()
+        while (best := self._search.any_within(self._limits, asked)) is None and asked < slowest:  # fast designs are few
+            low, asked, done = asked + 1, min(slowest, STRIDE * asked), done + 1
         if best is None:
-            self._refuse(high)
+            self._refuse(slowest)
         assert best is not None
-        low, done, steps, asked = 1, 0, high.bit_length(), high
+        high = min(asked, pipeline(self.net, self._design(best, asked)).interval)
         while low < high:
             middle = (low + high) // 2
             found = self._search.any_within(self._limits, middle)
@@ -124,7 +130,10 @@ class Folder:
 
     def _refuse(self, interval: int) -> None:
         """Say by how much the budget is too small."""
-        for kind in self.budget.limited:
+        nearest = self._search.nearest(self._limits, interval)
+        assert nearest is not None
+        had = {kind: float(costs) * self.whole[kind] for kind, costs in zip(COSTS, nearest.costs, strict=True)}
+        for kind in (kind for kind in self.budget.limited if had[kind] > getattr(self.budget, kind)):
             least = self._search.best(self._weights(kind, interval), interval)
             assert least is not None
             needed, most = float(least.costs[COSTS.index(kind)]) * self.whole[kind], getattr(self.budget, kind)
@@ -133,11 +142,8 @@ class Folder:
                     f"network {self.net.name!r}: {most:g} {TITLES[kind]} are too few, the smallest design of {interval} cycles a frame has "
                     f"{needed:.0f} in {self.target}; give more, or lower --fps"
                 )
-        nearest = self._search.nearest(self._limits, interval)
-        assert nearest is not None
-        costs = dict(zip(COSTS, nearest.costs, strict=True))
-        had = ", ".join(f"{costs[kind] * self.whole[kind]:.0f} of {getattr(self.budget, kind):g} {TITLES[kind]}" for kind in self.budget.limited)
+        shown = ", ".join(f"{had[kind]:.0f} of {getattr(self.budget, kind):g} {TITLES[kind]}" for kind in self.budget.limited)
         raise BnnhwError(
             f"network {self.net.name!r}: no design of {interval} cycles a frame is within all of the budget in {self.target}, "
-            f"one that comes near has {had}; give more, or lower --fps"
+            f"one that comes near has {shown}; give more, or lower --fps"
         )

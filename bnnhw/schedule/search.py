@@ -26,7 +26,7 @@ FIRST_STEP = 0.2
 """How far above the best bound, in parts of it, multipliers aim at first."""
 GAPS = (0.003, 0.01, 0.03, 0.1, inf)
 """Parts of a bound by which the best design may be above it, tried in turn."""
-PARTS = (0.1, 0.4, 1.0)
+PARTS = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Parts of what a budget leaves open that are searched, in turn."""
 STEPS = 40
 """Of the multipliers, at most: they need not be the best."""
@@ -122,6 +122,10 @@ class Search:
     def any_within(self, limits: F64, interval: int) -> Found | None:
         """Some design whose costs are at most `limits`; None where there is none."""
         return self._any_within(limits, interval)[0]
+
+    def excluded(self, limits: F64, interval: int) -> bool:
+        """Whether a weighted sum of the limited costs alone proves that no design is within `limits`."""
+        return any(float(factors @ over) > 0 for _, factors, over in self._nearer(limits, interval))
 
     def _any_within(self, limits: F64, interval: int) -> tuple[Found | None, Bound]:
         """Such a design, and what holds for all of them."""

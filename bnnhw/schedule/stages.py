@@ -13,14 +13,14 @@ from bnnhw.ir.hardware import Gate, gate
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Layer, MatVec
 from bnnhw.lutmap.fabric import FABRICS
-from bnnhw.lutmap.layer import MOST_LUTS, predicted_luts, unrolled
+from bnnhw.lutmap.layer import predicted_luts, unrolled
 from bnnhw.lutmap.popcount import popcount
 from bnnhw.lutmap.stages import stages_for
 
 LUT_LEVELS = 4
 """LUTs between registers where nothing else is asked for."""
-SMALL = 5_000
-"""Predicted LUTs of a netlist that takes no time to speak of."""
+SMALL, LARGE = 5_000, 100_000
+"""Predicted LUTs of a netlist that takes no time to speak of, and of one that takes some seconds."""
 LOGIC = {"xc7": d.Logic.LUT6, "xcup": d.Logic.LUT6, "ecp5": d.Logic.LUT4, "ice40": d.Logic.LUT4, "gowin": d.Logic.LUT4}
 """What suits each family."""
 
@@ -61,11 +61,11 @@ def most_registers(net: Network, logic: d.Logic, levels: int) -> Mapping[str, in
 
 
 def may_unroll(net: Network, layer: Layer) -> bool:
-    """Whether a search may unroll a layer: where streams meet its registers must be known, so that only small netlists are tried."""
+    """Whether a search may unroll a layer: it must be built to be priced, and where streams meet, for its registers even before."""
     if not isinstance(layer, MatVec) or not can_unroll(layer):
         return False
     joins = any(len(net.inputs_of(layer)) > 1 for layer in net.layers)
-    return predicted_luts(layer) <= (SMALL if joins else MOST_LUTS)
+    return predicted_luts(layer) <= (SMALL if joins else LARGE)
 
 
 def can_unroll(layer: MatVec) -> bool:
