@@ -374,7 +374,9 @@ class Choices:
         block_rams, banks = block_roms(self.target, width, words)
         muxes = np.array([mux_luts(n, self.target) for n in range(int(banks.max()) + 1)])
         own[..., 0] += np.where(block, width * muxes[banks], least.rom_luts(width, words)) * stored
-        own[..., 1] += (units * np.array([simd.bit_length() for simd in simds])[:, None] + lanes * form.sum_bits) * stored * least.register_bit()
+        entering = np.array(simds)[:, None] * (units // lanes)
+        counted = np.array([simd.bit_length() for simd in simds])[:, None] * units
+        own[..., 1] += (entering + counted + lanes * form.sum_bits) * stored * least.register_bit()
         own[..., 2] += block * block_rams * stored
         beats = words * turns * w.out_pixels
         for kind, one in enumerate((Cost(1), Cost(0, 1), Cost(0, 0, 1))):
