@@ -128,6 +128,8 @@ def _levels(
     crossed = [[low < int(v) <= high for v in limits] for limits, low, high in zip(head.values[0], *bounds, strict=True)]
     live = np.flatnonzero([any(row) for row in crossed])
     rows, which = np.unique(weights[live] * signs[live, None], axis=0, return_inverse=True)
+    usual = np.where(np.bincount(which.reshape(-1), signs[live], len(rows)) < 0, -1, 1)  # so that few outputs are inverted
+    rows, signs[live] = rows * usual[:, None], signs[live] * usual[which.reshape(-1)]
     sums = _weighted(build, numbers, rows, fabric, sharing)
     wanted: list[set[int]] = [set() for _ in rows]
     """Of each total, the limits."""
