@@ -16,8 +16,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from bnnhw.emit.netlists import module  # noqa: E402
-from bnnhw.emit.verilog import environment, library  # noqa: E402
+from bnnhw.emit import emit_netlist  # noqa: E402
 from bnnhw.ir.encoding import Encoding  # noqa: E402
 from bnnhw.ir.hardware import Gate  # noqa: E402
 from bnnhw.ir.heads import Thresholds  # noqa: E402
@@ -55,10 +54,8 @@ def random_layer(inputs: int, outputs: int, density: float) -> MatVec:
 
 def synthesised(net: Netlist, target: str) -> int:
     """LUTs of a netlist in Yosys."""
-    text = environment().get_template("netlist.v.j2").render(net=module(net, "top", "Benchmark.", [("x", net.n_inputs)], "y"))
-    files = {f"rtl/{name}": body for name, body in library().items() if name in ("bnn_luts.v", "bnn_carry_sum.v", "bnn_stage.v")}
     with tempfile.TemporaryDirectory() as work:
-        return yosys.synthesise(files | {"rtl/top.v": text}, "top", TARGETS[target], Path(work)).luts
+        return yosys.synthesise(emit_netlist(net, "top"), "top", TARGETS[target], Path(work)).luts
 
 
 def main(synth: bool) -> None:

@@ -92,13 +92,13 @@ def choose_design(
 
     `target`: family whose cells count (xc7); `minimise`: area, luts, block_rams or energy; `lut_levels`: LUTs, at most, between the registers
     of popcounts. A budget is what `max_...` allow and `utilisation` of
-    what `board` has; with `fps` the design must be within it as well. 100 frames a second if neither is given. Errors: BnnhwError.
+    what `board` has; with `fps` or `design` the design must be within it as well, as estimated. 100 frames a second if neither is given. Errors: BnnhwError.
     """
     budget, family, clock = _budget(board, utilisation, target, {"luts": max_luts, "block_rams": max_block_rams, "dsps": max_dsps})
     if sum((fps is not None, design is not None, fully_folded)) > 1:
         raise BnnhwError("folding: --fps, --design and --fully-folded exclude each other; give one")
-    if (design is not None or fully_folded) and budget.limited:
-        raise BnnhwError("folding: a budget has no use where the folding is given; remove it, or --design and --fully-folded")
+    if fully_folded and budget.limited:
+        raise BnnhwError("folding: a budget has no use where the folding is given; remove it, or --fully-folded")
     if clock_mhz is not None or clock is None:
         clock = DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz
     if not 0 < clock <= 10_000:
@@ -106,7 +106,9 @@ def choose_design(
     if design is not None:
         if clock_mhz is not None:
             raise BnnhwError("folding: --clock belongs into the design file when --design is given; remove one")
-        return schedule.read_design(net, design)
+        chosen = schedule.read_design(net, design, family, budget.luts)
+        schedule.check_budget(net, chosen, family, budget)
+        return chosen
     if fully_folded:
         return schedule.fully_folded(net, clock)
     if minimise not in schedule.MINIMISED:

@@ -11,7 +11,7 @@ import jinja2
 
 from bnnhw.emit.memories import hex_words
 from bnnhw.emit.names import identifiers
-from bnnhw.emit.netlists import popcounts, unrolled
+from bnnhw.emit.netlists import module, popcounts, unrolled
 from bnnhw.emit.resources import resource_folder
 from bnnhw.ir.contents import words
 from bnnhw.ir.design import Design
@@ -19,6 +19,7 @@ from bnnhw.ir.instances import Instance, Pipeline, Stream
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
+from bnnhw.lutmap.netlist import Netlist
 
 MATVEC, POPCOUNT, UNROLLED, LUTS = "bnn_matvec", "bnn_popcount", "unrolled\0", "luts\0"
 NETLISTS = "LUT_INPUTS"
@@ -144,6 +145,12 @@ def _popcounts(chain: Pipeline, names: Naming) -> dict[str, str]:
     chosen = render("popcount.v.j2").render(network=names.module, module=names.modules[POPCOUNT], popcounts=found)
     netlists = {f"rtl/{p['module']}.v": render("netlist.v.j2").render(net=p["netlist"]) for p in found}
     return {f"rtl/{names.modules[MATVEC]}.v": matvec, f"rtl/{names.modules[POPCOUNT]}.v": chosen, **netlists}
+
+
+def emit_netlist(net: Netlist, top: str) -> dict[str, str]:
+    """{path: text} of a netlist alone, as the module `top` with its inputs `x` and outputs `y`, and of what it needs of the library."""
+    text = environment().get_template("netlist.v.j2").render(net=module(net, top, "A netlist alone.", [("x", net.n_inputs)], "y"))
+    return {f"rtl/{name}.v": library()[f"{name}.v"] for name in ("bnn_luts", "bnn_carry_sum", "bnn_stage")} | {f"rtl/{top}.v": text}
 
 
 def _unrolled(chain: Pipeline, names: Naming) -> dict[str, str]:

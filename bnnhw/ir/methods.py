@@ -63,6 +63,13 @@ class TwnWeightSpec(_Spec):
     per_tensor: bool = False
 
 
+class FanInWeightSpec(_Spec):
+    """Ternary weights, as many of each output not 0 as hardware has inputs for: those largest in magnitude, chosen anew at every step."""
+
+    method: Literal["fan_in"] = "fan_in"
+    n: Annotated[int, Field(ge=1, le=1 << 20)]
+
+
 class TtqWeightSpec(_Spec):
     """Trained ternary quantisation: two learned scales a layer (Zhu 2017)."""
 
@@ -205,7 +212,7 @@ class RealWeightSpec(_Spec):
 
 
 WeightMethod = Annotated[
-    BoxWeightSpec | RealWeightSpec | SignWeightSpec | BwnWeightSpec | TwnWeightSpec | TtqWeightSpec | DorefaWeightSpec | LqWeightSpec | AbcWeightSpec | InqWeightSpec
+    BoxWeightSpec | RealWeightSpec | SignWeightSpec | BwnWeightSpec | TwnWeightSpec | FanInWeightSpec | TtqWeightSpec | DorefaWeightSpec | LqWeightSpec | AbcWeightSpec | InqWeightSpec
     | BwnhWeightSpec | SqWeightSpec | ElqWeightSpec | GxnorWeightSpec | FixedWeightSpec | UniformWeightSpec | LogWeightSpec | StaticWeightSpec,
     Field(discriminator="method"),
 ]  # fmt: skip

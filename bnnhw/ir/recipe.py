@@ -51,6 +51,9 @@ class TrainSpec(Frozen):
     """Of the inputs of dense layers but the network's first, less where a layer is pruned (Han et al. 2015)."""
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
     augment: bool = False
+    """Training images are mirrored and shifted at random."""
+    mirror: bool = True
+    """Whether `augment` mirrors; letters and digits are others then."""
     shift: Annotated[int, Field(ge=0, le=8)] = 0
     """Largest random shift of an image, in pixels, when `augment` is set."""
     bfloat16: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 
@@ -33,12 +34,12 @@ def predicted_luts(layer: MatVec) -> int:
     return round(used * _planes(layer) * (PER_WEIGHT[0] + (PER_WEIGHT[1] - PER_WEIGHT[0]) * dense))
 
 
-def check_size(layer: MatVec) -> None:
-    """Refuse a layer that would be too large a netlist: BnnhwError with what it would take."""
-    luts = predicted_luts(layer)
-    if luts > MOST_LUTS:
+def check_size(layer: MatVec, most: float = MOST_LUTS, instead: Callable[[], str] = lambda: "with a PE and SIMD") -> None:
+    """Refuse a layer that would be too large a netlist: BnnhwError with what it would take, and what to take instead."""
+    luts, most = predicted_luts(layer), min(most, MOST_LUTS)
+    if luts > most:
         raise BnnhwError(
-            f"layer {layer.name!r}: unrolled it takes about {luts} LUTs, over the limit of {MOST_LUTS}; use implementation: folded with a PE and SIMD"
+            f"layer {layer.name!r}: unrolled it takes about {luts} LUTs, over the limit of {most:.0f}; use implementation: folded {instead()}"
         )
 
 

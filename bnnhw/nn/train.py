@@ -53,8 +53,8 @@ def _batches(split: data.Split, spec: TrainSpec, rng: np.random.Generator) -> It
         rows = order[i * spec.batch : (i + 1) * spec.batch]
         x = split.x[rows]
         if spec.augment:
-            mirror = rng.random(len(x)) < 0.5
-            x[mirror] = x[mirror, :, :, ::-1]
+            mirrored = (rng.random(len(x)) < 0.5) & spec.mirror
+            x[mirrored] = x[mirrored, :, :, ::-1]
             h, w = x.shape[2:]
             padded = np.pad(x, ((0, 0), (0, 0), (m, m), (m, m)), mode="reflect")
             dy, dx = rng.integers(0, 2 * m + 1, (2, len(x)))

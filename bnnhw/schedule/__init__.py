@@ -4,7 +4,7 @@ from bnnhw.schedule.beats import latency
 from bnnhw.schedule.boards import board
 from bnnhw.schedule.designs import complete, read_design, write_design
 from bnnhw.schedule.folding import fold_for_interval, fully_folded
-from bnnhw.schedule.goals import MINIMISED, Budget, Folder
+from bnnhw.schedule.goals import MINIMISED, Budget, Folder, check_budget
 from bnnhw.schedule.stages import LUT_LEVELS
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Budget",
     "Folder",
     "board",
+    "check_budget",
     "complete",
     "fold_for_interval",
     "fully_folded",

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bnnhw.estimate.resources import cost
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.instances import Stream, Wire
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Gather, Layer, MatVec
+from bnnhw.ir.pipeline import Parts
 from bnnhw.ir.text import read_yaml
 from bnnhw.lutmap.layer import check_size
-from bnnhw.schedule.folding import complete_folding, input_lanes, output_lanes, slowest_product, with_queues
+from bnnhw.schedule.folding import complete_folding, fold_layer, input_lanes, output_lanes, slowest_product, with_queues
 from bnnhw.schedule.queues import join_queues
-from bnnhw.schedule.stages import with_registers
+from bnnhw.schedule.stages import LOGIC, with_registers
 
 LONG_KEY = 120
+FOLDED_BEATS = 64
+"""Cycles for a window in what is said of the folded form of a layer that is too large to unroll."""
 PRODUCT_KEYS = ("pe", "simd", "planes", "input_planes", "registers")
 Count = Annotated[int, Field(ge=1, le=1 << 24)]
 
@@ -58,8 +64,11 @@ class _File(_Strict):
     layers: dict[str, _Layer]
 
 
-def complete(net: Network, data: Any, where: str) -> d.Design:
-    """The design that plain `data` of a design file describes, with lanes, buffers and ports chosen where absent."""
+def complete(net: Network, data: Any, where: str, target: str = "xc7", most_luts: float = inf) -> d.Design:
+    """The design that plain `data` of a design file describes, with lanes, buffers and ports chosen where absent.
+
+    Unrolled layers that take more than `most_luts` in the family named `target`, as predicted, are refused before they are built.
+    """
     try:
         file = _File.model_validate(data)
     except ValidationError as e:
@@ -83,7 +92,7 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
             layer.name, entry.pe, entry.simd, planes, entry.input_planes or 0, entry.lanes or 0, entry.buffer or 0, entry.registers or 0, entry.fifo,
             entry.queues, entry.weight_memory, entry.window_memory, entry.replay_memory, entry.implementation,
         )  # fmt: skip
-        given.append(_unrolled(layer, entry, f) if entry.implementation is d.Implementation.UNROLLED else f)
+        given.append(_unrolled(net, layer, entry, f, target, most_luts) if entry.implementation is d.Implementation.UNROLLED else f)
     slowest = slowest_product(net, given)
     design = d.Design(
         net.name,
@@ -103,15 +112,29 @@ def complete(net: Network, data: Any, where: str) -> d.Design:
     return design
 
 
-def _unrolled(layer: Layer, entry: _Layer, f: d.Folding) -> d.Folding:
+def _unrolled(net: Network, layer: Layer, entry: _Layer, f: d.Folding, target: str, most_luts: float) -> d.Folding:
     """The folding of an unrolled layer, whose PE and SIMD nobody gives."""
     for key in ("pe", "simd", "planes", "input_planes"):
         if key in entry.model_fields_set:
             raise BnnhwError(f"layer {layer.name!r}: unrolled it has all of its PE and SIMD; remove {key}")
     if isinstance(layer, MatVec):
-        check_size(layer)
+        check_size(layer, most_luts, lambda: _folded(net, layer, target))
         return d.unrolled(layer, f)
     return f
+
+
+def _folded(net: Network, layer: MatVec, target: str) -> str:
+    """What a layer costs folded, so that a window takes FOLDED_BEATS cycles or a little less."""
+    w, parts = layer.window, Parts(net, LOGIC[target])
+    f = fold_layer(layer, FOLDED_BEATS * w.out_pixels)
+    k = w.fan_in // d.segments(layer)
+    parts.matvec(layer, f, Wire("", Stream(w.out_pixels * w.groups * d.segments(layer) * k, k, f.simd, layer.x.planes)))
+    cells = [cost(i, target) for i in parts.instances]
+    luts, block_rams = sum(c.luts for c in cells), sum(c.block_rams for c in cells)
+    return (
+        f"with pe: {f.pe} and simd: {f.simd}, about {luts:.0f} LUTs and {block_rams:g} block RAMs in {target} "
+        f"for a window in {d.compute_beats(layer, f) // w.out_pixels} cycles"
+    )
 
 
 def _refuse_surplus(layer: Layer, entry: _Layer) -> None:
@@ -134,9 +157,9 @@ def _check_queues(net: Network, design: d.Design) -> None:
             )
 
 
-def read_design(net: Network, path: Path) -> d.Design:
-    """The design in a file; BnnhwError where it does not fit `net`."""
-    return complete(net, read_yaml(path), str(path))
+def read_design(net: Network, path: Path, target: str = "xc7", most_luts: float = inf) -> d.Design:
+    """The design in a file; BnnhwError where it does not fit `net`; otherwise as `complete`."""
+    return complete(net, read_yaml(path), str(path), target, most_luts)
 
 
 def write_design(net: Network, design: d.Design) -> str:

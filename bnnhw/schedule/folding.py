@@ -25,7 +25,7 @@ def fold_for_interval(net: Network, interval: int, clock_mhz: float, logic: d.Lo
     Cost: PE * SIMD lanes and a little for each PE and width converter. BnnhwError with the best
     interval and what limits it where none is fast enough.
     """
-    layers = tuple(_fold(layer, interval) for layer in net.layers)
+    layers = tuple(fold_layer(layer, interval) for layer in net.layers)
     plain = d.Design(net.name, clock_mhz, input_lanes(net, interval), output_lanes(net, interval), layers, logic)
     design = with_queues(net, with_registers(net, plain))
     chain = pipeline(net, design)
@@ -58,7 +58,8 @@ def slowest_product(net: Network, layers: Sequence[d.Folding]) -> int:
     return max(products, default=prod(net.port.shape))
 
 
-def _fold(layer: Layer, interval: int) -> d.Folding:
+def fold_layer(layer: Layer, interval: int) -> d.Folding:
+    """The smallest folding of a layer that keeps up with an interval; the fastest where none does."""
     if isinstance(layer, Gather):
         w = layer.window
         folds = max(1, interval // (w.out_pixels * layer.index.shape[1]))

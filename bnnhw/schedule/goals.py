@@ -10,7 +10,7 @@ from math import inf
 import numpy as np
 
 from bnnhw.estimate.power import clock_picojoules
-from bnnhw.estimate.resources import model
+from bnnhw.estimate.resources import estimate, model
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Network
@@ -45,6 +45,18 @@ class Budget:
     def limited(self) -> tuple[str, ...]:
         """Kinds of which there is not any number."""
         return tuple(kind for kind in KINDS if getattr(self, kind) < inf)
+
+
+def check_budget(net: Network, design: d.Design, target: str, budget: Budget) -> None:
+    """Refuse a given design that is estimated to be over a budget: BnnhwError."""
+    if budget.limited:
+        whole = estimate(pipeline(net, design), target).whole
+        for kind in budget.limited:
+            if (used := getattr(whole, kind)) > (most := getattr(budget, kind)):
+                raise BnnhwError(
+                    f"network {net.name!r}: the design is estimated at {used:g} {TITLES[kind]} in {target}, over the budget of {most:g}; "
+                    "fold more, or give more"
+                )
 
 
 class Folder:

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import bnnhw
 from bnnhw.cli import app
-from bnnhw.emit.netlists import module
-from bnnhw.emit.verilog import environment, library
+from bnnhw.emit import emit_netlist
+from bnnhw.emit.verilog import library
 from bnnhw.estimate.memories import Kind, memory
 from bnnhw.ir.design import MemoryStyle
 from bnnhw.ir.encoding import Encoding
@@ -226,9 +226,7 @@ def test_synthesis_goes_on_without_what_an_assertion_of_abc_stops(cache: Path, t
 
 def netlist_luts(net: Netlist, target: str, folder: Path) -> int:
     """LUTs that Yosys makes of a netlist."""
-    text = environment().get_template("netlist.v.j2").render(net=module(net, "top", "Netlist.", [("x", net.n_inputs)], "y"))
-    files = {f"rtl/{name}.v": library()[f"{name}.v"] for name in ("bnn_luts", "bnn_carry_sum", "bnn_stage")}
-    return yosys.synthesise(files | {"rtl/top.v": text}, "top", TARGETS[target], folder).luts
+    return yosys.synthesise(emit_netlist(net, "top"), "top", TARGETS[target], folder).luts
 
 
 @pytest.mark.parametrize(("target", "lanes"), [("xc7", 64), ("ice40", 64), ("ecp5", 33), ("gowin", 33)])

@@ -325,6 +325,8 @@ OUTSIDE = "Input should be "
 TRAIN: dict[str, tuple[Change, str]] = {
     # parameters of methods
     "t of 0": (method("k", method="ttq", t=0), at("k", "ttq.t: ") + OUTSIDE + "greater than 0 (given: 0)"),
+    "n = 0": (method("k", method="fan_in", n=0), at("k", "fan_in.n: ") + OUTSIDE + "greater than or equal to 1 (given: 0)"),
+    "more inputs than there are": (method("k", method="fan_in", n=999), "layer 'k': an output has 4 inputs, n is 999; give at most as many"),
     "t of 1": (method("k", method="ttq", t=1), at("k", "ttq.t: ") + OUTSIDE + "less than 1 (given: 1)"),
     "t NaN": (method("k", method="ttq", t=float("nan")), at("k", "ttq.t: ") + OUTSIDE + "a finite number (given: nan)"),
     "M = 0": (method("k", method="abc", bases=0), at("k", "abc.bases: ") + OUTSIDE + "greater than or equal to 1 (given: 0)"),

@@ -47,6 +47,7 @@ EXACT = [
     *({"method": "dorefa", "bits": k} for k in (1, 2, 3, 8)),
     {"method": "bwnh"},
     {"method": "gxnor"},
+    {"method": "fan_in", "n": 1},
     *(
         {"method": "fixed", "integer_bits": 1, "fraction_bits": 3, "rounding": r, "overflow": o}
         for r in ("nearest", "truncate")
@@ -292,6 +293,15 @@ def test_bwn_scale_is_optimal_and_its_gradient_is_the_papers(w: nn.Parameter) ->
     assert torch.allclose(form.unit, fit(form.values.flatten(1).float()[..., None], w.detach().flatten(1)).squeeze(1))
     weights({"method": "bwn"})(w).sum().backward()
     assert torch.allclose(w.grad, 1 / 18 + column(form.unit, w) * (w.abs() <= 1))
+
+
+def test_fan_in_keeps_the_largest_of_each_output_and_lets_others_take_their_place(w: nn.Parameter) -> None:
+    quantiser = weights({"method": "fan_in", "n": 4})
+    values, rows = quantiser.integers(w).values.flatten(1), w.detach().flatten(1)
+    assert (values.abs().sum(1) == 4).all() and torch.equal(values[values != 0].float(), rows[values != 0].sign())
+    assert all(row[v != 0].abs().min() >= row[v == 0].abs().max() for row, v in zip(rows, values, strict=True))
+    quantiser(w).sum().backward()
+    assert w.grad is not None and (w.grad == 1).all()
 
 
 @pytest.mark.parametrize("per_tensor", [False, True])

@@ -255,6 +255,24 @@ def test_bad_requests_are_refused_in_one_line(asked: dict[str, Any], said: str) 
     assert said in str(e.value) and "\n" not in str(e.value)
 
 
+def test_a_design_file_is_held_against_a_budget(tmp_path: Path) -> None:
+    file = tmp_path / "d.yaml"
+    file.write_text("bnnhw_design: 1\nnetwork: digits_mlp\nlayers: {fc1: {pe: 2, simd: 8}, fc2: {implementation: unrolled}, fc3: {pe: 1, simd: 8}}\n")
+    cells = estimate(pipeline(digits(), choose_design(digits(), design=file)), "xc7").whole
+    assert choose_design(digits(), design=file, max_luts=cells.luts) == choose_design(digits(), design=file)
+    with pytest.raises(BnnhwError, match=f"the design is estimated at {cells.luts} LUTs in xc7, over the budget of {cells.luts - 1}; fold more"):
+        choose_design(digits(), design=file, max_luts=cells.luts - 1)
+    with pytest.raises(
+        BnnhwError, match=r"layer 'fc2': unrolled it takes about \d+ LUTs, over the limit of 2000; use implementation: folded with pe"
+    ):
+        choose_design(digits(), design=file, max_luts=2000)
+
+
+def test_the_least_area_at_a_frame_a_cycle_is_unrolled() -> None:
+    made = choose_design(digits(), fps=1e8)
+    assert all(f.implementation is d.Implementation.UNROLLED for f in made.layers if f.pe > 1), made
+
+
 def test_a_board_file_of_ones_own(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text((ROOT / "boards" / "icebreaker" / "board.yaml").read_text())

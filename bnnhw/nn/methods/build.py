@@ -25,6 +25,8 @@ def weight_quantiser(spec: m.WeightMethod, shape: tuple[int, ...], layer: str) -
             return binary.SqWeights(spec, shape, layer)
         case m.TwnWeightSpec():
             return ternary.TwnWeights(spec, shape, layer)
+        case m.FanInWeightSpec():
+            return ternary.FanInWeights(spec, shape, layer)
         case m.TtqWeightSpec():
             return ternary.TtqWeights(spec, shape, layer)
         case m.GxnorWeightSpec():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
 
-from bnnhw.ir.methods import GxnorWeightSpec, TtqWeightSpec, TwnWeightSpec
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.methods import FanInWeightSpec, GxnorWeightSpec, TtqWeightSpec, TwnWeightSpec
 from bnnhw.nn.common import column, straight, usable_scale
 from bnnhw.nn.methods.common import ClippedWeights, CodedWeights, mean_magnitude, reduced_scales
 from bnnhw.nn.quantiser import IntegerWeights
@@ -25,6 +28,25 @@ class TwnWeights(CodedWeights[TwnWeightSpec]):
 
     def code(self, w: Tensor) -> tuple[Tensor, Tensor]:
         return ternary(w, self.spec.per_tensor)
+
+
+class FanInWeights(CodedWeights[FanInWeightSpec]):
+    """The signs of the `n` weights of each output that are largest in magnitude, over the root of `n`.
+
+    The gradient goes straight through to all of them, so that others can take their place (Evci 2020 looks once in a while).
+    """
+
+    def __init__(self, spec: FanInWeightSpec, shape: tuple[int, ...], layer: str) -> None:
+        super().__init__(spec, shape, layer)
+        inputs = prod(shape[1:])
+        if spec.n > inputs:
+            raise BnnhwError(f"layer {layer!r}: an output has {inputs} inputs, n is {spec.n}; give at most as many")
+
+    def code(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        rows = w.flatten(1)
+        largest = rows.abs().topk(self.spec.n, dim=1).indices
+        values = torch.zeros_like(rows).scatter_(1, largest, torch.where(rows.gather(1, largest) < 0, -1.0, 1.0))
+        return values.reshape(w.shape), torch.full((len(w),), self.spec.n**-0.5, dtype=w.dtype, device=w.device)
 
 
 class TtqWeights(CodedWeights[TtqWeightSpec]):

@@ -1,0 +1,79 @@
+"""The Verilog of netlists equals a plain sum: proved by the SAT solver of Yosys for every input, on the flattened modules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bnnhw.emit import emit_netlist
+from bnnhw.ir.encoding import Encoding
+from bnnhw.ir.hardware import Gate
+from bnnhw.ir.heads import Thresholds
+from bnnhw.ir.layers import MatVec
+from bnnhw.ir.weights import Weights
+from bnnhw.ir.window import Window
+from bnnhw.lutmap.fabric import FABRICS
+from bnnhw.lutmap.layer import unrolled
+from bnnhw.lutmap.netlist import Luts, Netlist
+from bnnhw.lutmap.popcount import popcount
+from bnnhw.tools import yosys
+from bnnhw.tools.verilator import ToolError
+
+GATED = {Gate.XNOR: "x[i] == x[i+{n}]", Gate.AND: "x[i] && x[i+{n}]", Gate.MASKED: "x[i] == x[i+{n}] && x[i+2*{n}]"}
+PROOF = """
+read_verilog rtl/*.v; hierarchy -check -top made; setattr -mod -unset keep_hierarchy *; proc; flatten; opt -full; design -stash made
+read_verilog plain.v; hierarchy -top plain; proc; opt -full; design -copy-from made made
+miter -equiv -flatten plain made miter; hierarchy -top miter; opt -full; sat -verify -prove trigger 0 miter
+"""
+
+
+def prove(net: Netlist, value: str, folder: Path) -> None:
+    """ToolError unless the outputs of a netlist are `value`, statements that set `y` from the inputs `x`."""
+    for path, text in emit_netlist(net, "made").items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+    ports = f"input clk, input en, input [{net.n_inputs - 1}:0] x, output reg [{len(net.outputs) - 1}:0] y"
+    (folder / "plain.v").write_text(f"module plain({ports}); integer i; integer sum; always @* begin {value} end endmodule\n")
+    yosys.run(PROOF.strip().replace("\n", "; "), folder)
+
+
+def count(lanes: int, gate: Gate) -> str:
+    """The plain sum of the lanes that count."""
+    return f"y = 0; for (i = 0; i < {lanes}; i = i + 1) if ({GATED[gate].format(n=lanes)}) y = y + 1;"
+
+
+@pytest.mark.parametrize(
+    ("lanes", "gate", "lut_inputs"),
+    [
+        (40, Gate.XNOR, 6), (32, Gate.XNOR, 4), (24, Gate.AND, 6), (24, Gate.MASKED, 4), (1, Gate.XNOR, 6),
+        *(pytest.param(lanes, Gate.XNOR, inputs, marks=pytest.mark.slow) for lanes in (48, 56) for inputs in (6, 4)),
+    ],
+)  # fmt: skip
+def test_popcounts_are_plain_sums(lanes: int, gate: Gate, lut_inputs: int, tmp_path: Path) -> None:
+    prove(popcount(lanes, gate, FABRICS[lut_inputs]), count(lanes, gate), tmp_path)
+
+
+@pytest.mark.parametrize("lut_inputs", [6, 4])
+def test_a_wrong_table_is_no_sum(lut_inputs: int, tmp_path: Path) -> None:
+    net = popcount(12, Gate.XNOR, FABRICS[lut_inputs])
+    at = next(n for n, node in enumerate(net.nodes) if isinstance(node, Luts))
+    node = net.nodes[at]
+    assert isinstance(node, Luts)
+    wrong = replace(node, tables=(node.tables[0] ^ 1, *node.tables[1:]))
+    with pytest.raises(ToolError, match="proof did fail"):
+        prove(replace(net, nodes=(*net.nodes[:at], wrong, *net.nodes[at + 1 :])), count(12, Gate.XNOR), tmp_path)
+
+
+@pytest.mark.parametrize(("inputs", "zeros", "lut_inputs"), [(40, 0.0, 6), (40, 0.5, 4), (24, 0.3, 6)])
+def test_neurons_are_compared_plain_sums(inputs: int, zeros: float, lut_inputs: int, tmp_path: Path) -> None:
+    """Two that share what they have in common, so many inputs wide."""
+    rng = np.random.default_rng(inputs + lut_inputs)
+    weights = np.where(rng.random((2, inputs)) < zeros, 0, rng.choice([-1, 1], (2, inputs)))
+    limits = rng.integers(-3, 4, (1, 2, 1))
+    layer = MatVec("fc", Encoding.bipolar(), Window.dense((inputs, 1, 1)), Weights.of_values(weights), Thresholds(limits, Encoding.bipolar()))
+    sums = (" ".join(f"{'+' if w > 0 else '-'} (2 * x[{k}] - 1)" for k, w in enumerate(row) if w) for row in weights)
+    value = " ".join(f"sum = 0 {total}; y[{o}] = sum >= {limits[0, o, 0]};" for o, total in enumerate(sums))
+    prove(unrolled(layer, lut_inputs), value.replace("2 * x[", "2 * $signed({1'b0, x[").replace("] - 1)", "]}) - 1)"), tmp_path)
