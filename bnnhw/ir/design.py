@@ -131,6 +131,12 @@ def check_unrolled(layer: Layer) -> None:
         raise BnnhwError(f"layer {layer.name!r}: {reason}, it cannot be unrolled; use implementation: folded")
 
 
+def most_lanes(bits: int, elements: int) -> int:
+    """Elements of `bits` bits that a beat of a port may have: a frame in whole bytes; a bus is often wider than a tiny one."""
+    step = max(1, 8 // bits)
+    return max(64, -(-elements // step) * step)
+
+
 def windowed(layer: Layer) -> bool:
     """Whether the layer needs a sliding window in front."""
     if isinstance(layer, Pool | SumPool):
@@ -252,8 +258,7 @@ def check(net: Network, design: Design) -> None:
         ("output", design.output_lanes, port_bits(last.out), prod(last.out_shape)),
     )
     for what, lanes, bits, elements in ports:
-        step = max(1, 8 // bits)
-        most = max(64, -(-elements // step) * step)  # a bus is often wider than a tiny frame
+        step, most = max(1, 8 // bits), most_lanes(bits, elements)
         if lanes < 1 or lanes % step or lanes > most:
             raise BnnhwError(f"design: {what} lanes {lanes} of {bits} bits cannot be; give a multiple of {step} up to {most}")
     for layer, f in zip(net.layers, design.layers, strict=True):

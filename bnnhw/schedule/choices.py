@@ -433,10 +433,10 @@ class Choices:
 
 
 def _doubled(least: int, most: int) -> list[int]:
-    """`least` and its doubles, up to the first from `most`."""
+    """`least` and its doubles below `most`, and that."""
     found = [least]
     while found[-1] < most:
-        found.append(2 * found[-1])
+        found.append(min(2 * found[-1], most))
     return found
 
 

@@ -127,20 +127,18 @@ def _lanes(layer: Layer, f: d.Folding, interval: int) -> int:
 
 
 def input_lanes(net: Network, interval: int) -> int:
-    """Narrowest input port, in power-of-two bytes, whose beats fit the interval."""
-    c, rows, columns = net.port.shape
-    step = 8 // net.x.planes
-    lanes = step
-    while ceil(c * rows * columns / lanes) > interval and lanes < c * rows * columns:
-        lanes *= 2
+    """Narrowest input port, in power-of-two bytes or a whole frame, whose beats fit the interval."""
+    elements, lanes = prod(net.port.shape), 8 // net.x.planes
+    while ceil(elements / lanes) > interval and lanes < elements:
+        lanes = min(2 * lanes, d.most_lanes(net.x.planes, elements))
     return lanes
 
 
 def output_lanes(net: Network, interval: int) -> int:
     """Output port: one sum a beat, or all bits of a pixel up to 64."""
     last = net.layers[-1]
-    c, rows, columns = last.out_shape
-    lanes = 1 if isinstance(last.out, Integers) else 8 * ceil(min(c, 64) / 8)
-    while ceil(c * rows * columns / lanes) > interval:
-        lanes *= 2
+    elements = prod(last.out_shape)
+    lanes = 1 if isinstance(last.out, Integers) else 8 * ceil(min(last.out_shape[0], 64) / 8)
+    while ceil(elements / lanes) > interval:
+        lanes = min(2 * lanes, d.most_lanes(d.port_bits(last.out), elements))
     return lanes

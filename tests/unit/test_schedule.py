@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import lower
 from bnnhw.schedule import complete, fold_for_interval, fully_folded, latency, read_design, write_design
 from bnnhw.schedule.beats import beat_times
+from bnnhw.schedule.folding import input_lanes, output_lanes
 from support.published import CNV_FOLDING, LFC_FOLDING, cnv, design_data, lfc
 from support.random_integer import random_network
 from support.random_nets import random_case, random_design
@@ -134,6 +136,16 @@ def test_the_layout_packs_and_unpacks(stream: Stream, rng: np.random.Generator) 
     raw = pack(stream, codes)
     assert raw.shape == (3, stream.beats, (stream.width + 7) // 8)
     assert (unpack(stream, raw) == codes).all()
+
+
+def test_the_widest_port_takes_a_frame_and_no_more() -> None:
+    for seed in range(100):
+        net = random_network(seed)
+        for lanes, bits, shape in (
+            (input_lanes(net, 1), net.x.planes, net.port.shape),
+            (output_lanes(net, 1), d.port_bits(net.layers[-1].out), net.layers[-1].out_shape),
+        ):
+            assert prod(shape) <= lanes <= d.most_lanes(bits, prod(shape))
 
 
 def test_too_large_a_layer_is_not_unrolled() -> None:
