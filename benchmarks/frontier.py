@@ -115,7 +115,8 @@ def draw(done: list[dict[str, Any]]) -> None:
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "bnnhw"
     figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
-    axis.plot([f["luts"] for f in done], [f["accuracy"] for f in done], "o-", label="bnnhw, whole design in Yosys")
+    for kind, title in (("built", "bnnhw, layers"), ("luts", "bnnhw, whole design")):
+        axis.plot([f[kind] for f in done], [f["accuracy"] for f in done], "o-", label=title)
     for name, accuracy, cells, _ in PUBLISHED:
         axis.plot(cells, accuracy, "s", color="grey")
         axis.annotate(name, (cells, accuracy), textcoords="offset points", xytext=(4, -10), fontsize=8)
@@ -134,7 +135,7 @@ def main() -> None:
             console.print(point["name"], measured(point))
     done = [(p, json.loads(f.read_text())) for p in points() if (f := BUILD / p["name"] / "result.json").is_file()]
     before, rest = PAGE.read_text().split(BEGIN)
-    head = "| network | MNIST % | weights not 0 | LUT6 of the netlists | LUT6 of the design | flip-flops | cycles |\n|---|---|---|---|---|---|---|\n"
+    head = "| network | MNIST % | weights not 0 | LUT6 of the layers | LUT6 of the design | flip-flops | cycles |\n|---|---|---|---|---|---|---|\n"
     PAGE.write_text(f"{before}{BEGIN}{head}{''.join(row(*one) for one in done)}{END}{rest.split(END)[1]}")
     draw([found for _, found in done])
 

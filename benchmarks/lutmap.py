@@ -6,6 +6,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT)]
 
+from bnnhw import frontend  # noqa: E402
 from bnnhw.emit import emit_netlist  # noqa: E402
 from bnnhw.ir.encoding import Encoding  # noqa: E402
 from bnnhw.ir.hardware import Gate  # noqa: E402
@@ -23,6 +25,7 @@ from bnnhw.ir.heads import Thresholds  # noqa: E402
 from bnnhw.ir.layers import MatVec  # noqa: E402
 from bnnhw.ir.weights import Weights  # noqa: E402
 from bnnhw.ir.window import Window  # noqa: E402
+from bnnhw.lower import lower  # noqa: E402
 from bnnhw.lutmap.cost import luts  # noqa: E402
 from bnnhw.lutmap.fabric import LUT4, LUT6  # noqa: E402
 from bnnhw.lutmap.layer import unrolled, unrolled_stages  # noqa: E402
@@ -42,6 +45,8 @@ STEPS = {
 }
 """What is shared, one more at a time."""
 SHAPES = (("256x64", 256, 64, 1.0), ("256x256", 256, 256, 1.0), ("256x64, half zeros", 256, 64, 0.5), ("256x64, 90% zeros", 256, 64, 0.1))
+TRAINED = {"digits_mlp": ("fc1", "fc2", "fc3"), "bnn_cifar10": ("conv2", "fc3")}
+"""Layers of the zoo's networks."""
 
 
 def random_layer(inputs: int, outputs: int, density: float) -> MatVec:
@@ -50,6 +55,15 @@ def random_layer(inputs: int, outputs: int, density: float) -> MatVec:
     weights = rng.choice([-1, 1], (outputs, inputs)) * (rng.random((outputs, inputs)) < density)
     head = Thresholds(rng.integers(-9, 10, (1, outputs, 1)), Encoding.bipolar())
     return MatVec("fc", Encoding.bipolar(), Window.dense((inputs, 1, 1)), Weights.of_values(weights), head)
+
+
+def trained_layers() -> Iterator[tuple[str, MatVec]]:
+    """Layers of the zoo."""
+    for name, layers in TRAINED.items():
+        net = lower(frontend.load(name)).network
+        for layer in (net[one] for one in layers):
+            assert isinstance(layer, MatVec)
+            yield f"{name} {layer.name}, {layer.window.fan_in}x{layer.weights.outputs}", layer
 
 
 def synthesised(net: Netlist, target: str) -> int:
@@ -76,6 +90,10 @@ def main(synth: bool) -> None:
         taken = time.perf_counter() - start
         seen = [f"{synthesised(nets[-1], 'xc7') / inputs / outputs:.4f}"] if synth else []
         table.add_row(name, *(f"{luts(net, 'xc7', {}) / inputs / outputs:.4f}" for net in nets), str(nets[-1].levels), f"{taken:.1f}", *seen)
+    console.print(table)
+    table = Table("trained layer", *STEPS, title="LUT6 of a weight")
+    for name, layer in trained_layers():
+        table.add_row(name, *(f"{luts(unrolled(layer, 6, how), 'xc7', {}) / layer.weights.values.size:.4f}" for how in STEPS.values()))
     console.print(table)
     table = Table("784-256-256-256-10", "LUT6", "of a weight", "flip-flops", "LUTs between registers", title="All layers unrolled, one image a clock")
     start, total, registers = time.perf_counter(), 0, 0

@@ -25,7 +25,7 @@ module bnn_frame #(
   reg [BEAT_W-1:0] beat_q;
   reg fill_q;  // the frame ended early: send zeros
   reg drop_q;  // the frame goes on past its end: swallow the rest
-  wire last = beat_q == LAST;
+  wire last = N_BEATS == 1 || beat_q == LAST;  // one beat is never filled up
   wire take = s_tvalid && s_tready;
   assign s_tready = !rst && (drop_q || (!fill_q && m_ready));
   assign m_valid = fill_q || (s_tvalid && !drop_q);

@@ -393,7 +393,7 @@ def _pool(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
 
 
 def _frame(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
-    s.gates(data=p["DATA_W"])
+    s.gates(data=p["DATA_W"] * (p["N_BEATS"] > 1))
     s.counter("beat", p["N_BEATS"], p["BEAT_W"])
 
 

@@ -131,10 +131,10 @@ def check_unrolled(layer: Layer) -> None:
         raise BnnhwError(f"layer {layer.name!r}: {reason}, it cannot be unrolled; use implementation: folded")
 
 
-def most_lanes(bits: int, elements: int) -> int:
-    """Elements of `bits` bits that a beat of a port may have: a frame in whole bytes; a bus is often wider than a tiny one."""
+def frame_lanes(bits: int, elements: int) -> int:
+    """Lanes of a port whose one beat is a frame: its elements of `bits` bits in whole bytes."""
     step = max(1, 8 // bits)
-    return max(64, -(-elements // step) * step)
+    return -(-elements // step) * step
 
 
 def windowed(layer: Layer) -> bool:
@@ -258,7 +258,7 @@ def check(net: Network, design: Design) -> None:
         ("output", design.output_lanes, port_bits(last.out), prod(last.out_shape)),
     )
     for what, lanes, bits, elements in ports:
-        step, most = max(1, 8 // bits), most_lanes(bits, elements)
+        step, most = max(1, 8 // bits), max(64, frame_lanes(bits, elements))  # a bus is often wider than a tiny frame
         if lanes < 1 or lanes % step or lanes > most:
             raise BnnhwError(f"design: {what} lanes {lanes} of {bits} bits cannot be; give a multiple of {step} up to {most}")
     for layer, f in zip(net.layers, design.layers, strict=True):

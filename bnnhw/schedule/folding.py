@@ -130,7 +130,7 @@ def input_lanes(net: Network, interval: int) -> int:
     """Narrowest input port, in power-of-two bytes or a whole frame, whose beats fit the interval."""
     elements, lanes = prod(net.port.shape), 8 // net.x.planes
     while ceil(elements / lanes) > interval and lanes < elements:
-        lanes = min(2 * lanes, d.most_lanes(net.x.planes, elements))
+        lanes = min(2 * lanes, d.frame_lanes(net.x.planes, elements))
     return lanes
 
 
@@ -140,5 +140,5 @@ def output_lanes(net: Network, interval: int) -> int:
     elements = prod(last.out_shape)
     lanes = 1 if isinstance(last.out, Integers) else 8 * ceil(min(last.out_shape[0], 64) / 8)
     while ceil(elements / lanes) > interval:
-        lanes = min(2 * lanes, d.most_lanes(d.port_bits(last.out), elements))
+        lanes = min(2 * lanes, d.frame_lanes(d.port_bits(last.out), elements))
     return lanes

@@ -33,7 +33,7 @@ class TwnWeights(CodedWeights[TwnWeightSpec]):
 class FanInWeights(CodedWeights[FanInWeightSpec]):
     """The signs of the `n` weights of each output that are largest in magnitude, over the root of `n`.
 
-    The gradient goes straight through to all of them, so that others can take their place (Evci 2020 looks once in a while).
+    The gradient goes straight through to all of them, so that others can take their place (Jayakumar 2020).
     """
 
     def __init__(self, spec: FanInWeightSpec, shape: tuple[int, ...], layer: str) -> None:
