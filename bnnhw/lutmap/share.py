@@ -2,7 +2,8 @@
 
 Neurons stand in groups. Inputs which all neurons of a group take with the same signs, or all with the opposite ones, are
 added up once; each neuron adds or subtracts the result. Where all weights of a layer are -1 or +1, a neuron is written as
-the sum of all inputs with the signs that most neurons have, and twice what it differs by; then half of the inputs drop out.
+the sum of all inputs with the signs that most neurons have, or its opposite, and twice what it differs by; then half of the
+inputs drop out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from bnnhw.lutmap.fabric import Fabric
 from bnnhw.lutmap.heap import add_up, luts
 from bnnhw.lutmap.netlist import ZERO, literal
 
+ROUNDS = 30
+"""Of finding a reference, at most; a few are enough."""
 Signs = NDArray[np.int8]
 """[neurons, numbers] -1, 0 or +1."""
 
@@ -52,7 +55,7 @@ class Sharing:
     """What is shared, each of which can be switched off."""
 
     reference: bool = True
-    """The sum of all inputs with the signs that most neurons have."""
+    """The sum of all inputs with the signs that most neurons have, or have the opposites of."""
     group: int = 4
     """Neurons, at most, that share sums of the inputs they have in common; 1: none."""
     again: bool = True
@@ -64,11 +67,11 @@ def totals(build: Builder, numbers: Sequence[Number], signs: Signs, fabric: Fabr
     found = [Number() for _ in signs]
     shift = 0
     if how.reference and len(signs) > 2 and (signs != 0).all():
-        most = np.where(signs.sum(0, dtype=np.int64) >= 0, 1, -1).astype(np.int8)
+        most, sides = _reference(signs)
         common = summed(build, numbers, most, fabric)
-        for total in found:
-            total.add(common)
-        signs, shift = np.where(signs == most, 0, signs).astype(np.int8), 1
+        for total, side in zip(found, sides, strict=True):
+            total.add(common, int(side))
+        signs, shift = np.where(signs == np.outer(sides, most), 0, signs).astype(np.int8), 1
     for group in _groups(signs, how.group):
         items, rows = _shared(build, list(numbers), signs[group], range(len(group)), fabric)
         if how.again:
@@ -78,6 +81,18 @@ def totals(build: Builder, numbers: Sequence[Number], signs: Signs, fabric: Fabr
             for k in np.flatnonzero(row):
                 found[neuron].add(items[k], int(row[k]), shift)
     return found
+
+
+def _reference(signs: Signs) -> tuple[Signs, Signs]:
+    """Signs [numbers] that most neurons have, or have the opposites of, and which of both [neurons]: each found from the other, in turn."""
+    wide = signs.astype(np.int64)
+    sides = np.where(wide @ wide[0] >= 0, 1, -1)
+    for _ in range(ROUNDS):
+        most = np.where(sides @ wide >= 0, 1, -1)
+        before, sides = sides, np.where(wide @ most >= 0, 1, -1)
+        if (before == sides).all():
+            break
+    return most.astype(np.int8), sides.astype(np.int8)
 
 
 def summed(build: Builder, numbers: Iterable[Number], signs: Iterable[int], fabric: Fabric) -> Number:

@@ -107,6 +107,8 @@ class Folder:
         low, asked, done, steps = 1, 1, 0, slowest.bit_length()
         while (best := self._search.any_within(self._limits, asked)) is None and asked < slowest:  # fast designs are few
             low, asked, done = asked + 1, min(slowest, STRIDE * asked), done + 1
+            if progress:
+                progress(min(done, steps), steps)
         if best is None:
             self._refuse(slowest)
         assert best is not None
