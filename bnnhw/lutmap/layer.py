@@ -119,45 +119,45 @@ def _digits(weights: I64) -> list[np.ndarray]:
 def _levels(
     build: Builder, numbers: list[Number], weights: I64, head: Thresholds, bounds: tuple[I64, I64], fabric: Fabric, sharing: Sharing
 ) -> list[int]:
-    """Nets of the bits of every output's level, plane by plane.
-
-    Limits that no total can cross are constants. Neurons of the same weights, or of opposite ones, are one: a total
-    reaches a limit where its opposite does not reach 1 less the limit.
-    """
-    planes: list[list[int]] = [[ZERO] * len(weights) for _ in range(head.code.planes)]
-    signs = np.array([np.sign(row[np.flatnonzero(row)[0]]) if row.any() else 1 for row in weights])
-    crossed = [[low < int(v) <= high for v in limits] for limits, low, high in zip(head.values[0], *bounds, strict=True)]
-    live = np.flatnonzero([any(row) for row in crossed])
-    rows, which = np.unique(weights[live] * signs[live, None], axis=0, return_inverse=True)
-    usual = np.where(np.bincount(which.reshape(-1), signs[live], len(rows)) < 0, -1, 1)  # so that few outputs are inverted
-    rows, signs[live] = rows * usual[:, None], signs[live] * usual[which.reshape(-1)]
-    sums = _weighted(build, numbers, rows, fabric, sharing)
+    """Nets of the bits of every output's level, plane by plane. Limits that no total can cross are constants."""
+    limits = head.values[0].tolist()
+    crossed = [[low < limit <= high for limit in own] for own, low, high in zip(limits, *bounds, strict=True)]
+    live = [o for o, any_crossed in enumerate(map(any, crossed)) if any_crossed]
+    rows, which, signs = _merged(weights[live])
+    total_of, sign = dict(zip(live, which, strict=True)), dict(zip(live, signs, strict=True))
     wanted: list[set[int]] = [set() for _ in rows]
     """Of each total, the limits."""
-    at = dict(zip(live.tolist(), which.reshape(-1).tolist(), strict=True))
 
-    def limit(o: int, k: int) -> int:
-        v = int(head.values[0, o, k])
-        return v if signs[o] > 0 else 1 - v
+    def wants(o: int, k: int) -> int:
+        return limits[o][k] if sign[o] > 0 else 1 - limits[o][k]
 
-    for o, n in at.items():
-        wanted[n] |= {limit(o, k) for k, is_crossed in enumerate(crossed[o]) if is_crossed}
+    for o in live:
+        wanted[total_of[o]] |= {wants(o, k) for k, is_crossed in enumerate(crossed[o]) if is_crossed}
     found = []
-    for total, limits in zip(sums, wanted, strict=True):
-        order = sorted(limits)
-        found.append(dict(zip(order, reached(build, total.columns, [v - total.constant for v in order], fabric), strict=True)))
-    for o in range(len(weights)):
+    for total, asked in zip(_weighted(build, numbers, rows, fabric, sharing), map(sorted, wanted), strict=True):
+        found.append(dict(zip(asked, reached(build, total.columns, [v - total.constant for v in asked], fabric), strict=True)))
+    planes: list[list[int]] = [[ZERO] * len(weights) for _ in range(head.code.planes)]
+    for o, own in enumerate(limits):
         flip = head.flip is not None and bool(head.flip[o])
-        nets = [
-            found[at[o]][limit(o, k)] if is_crossed else (ONE if head.values[0, o, k] <= bounds[0][o] else ZERO)
-            for k, is_crossed in enumerate(crossed[o])
-        ]
-        opposite = [flip ^ (is_crossed and signs[o] < 0) for is_crossed in crossed[o]]
+        nets = [found[total_of[o]][wants(o, k)] if crossed[o][k] else (ONE if limit <= bounds[0][o] else ZERO) for k, limit in enumerate(own)]
+        opposite = [flip ^ (is_crossed and sign[o] < 0) for is_crossed in crossed[o]]
         for q, bits in enumerate(zip(*head.code.codebook, strict=True)):
             changed = [k for k, (a, b) in enumerate(pairwise(bits)) if a != b]
-            inverted = bits[0] ^ (sum(bool(opposite[k]) for k in changed) & 1)
+            inverted = bits[0] ^ (sum(opposite[k] for k in changed) & 1)
             planes[q][o] = _odd(build, [nets[k] for k in changed], inverted, fabric)
     return [net for plane in planes for net in plane]
+
+
+def _merged(weights: I64) -> tuple[I64, list[int], list[int]]:
+    """Neurons of the same weights, or of opposite ones, as one: the different rows, and each neuron's row and sign.
+
+    A total reaches a limit where its opposite does not reach 1 less the limit. The sign is the one with which few do.
+    """
+    first = np.array([np.sign(row[np.flatnonzero(row)[0]]) if row.any() else 1 for row in weights], np.int64)
+    rows, which = np.unique(weights * first[:, None], axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    usual = np.where(np.bincount(which, first, len(rows)) < 0, -1, 1)
+    return rows * usual[:, None], which.tolist(), (first * usual[which]).tolist()
 
 
 def _odd(build: Builder, nets: list[int], inverted: int, fabric: Fabric) -> int:
