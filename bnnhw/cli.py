@@ -452,7 +452,9 @@ def _print_layers(report: dict[str, Any]) -> None:
         shapes = ["x".join(map(str, row[k])) for k in ("input", "output")]
         bits = f"{row['weight_bits']:,}" if "weight_bits" in row else ""
         planes = f"{row['weight_planes']}x{row['input_planes']}" if row.get("weight_planes", 1) > 1 else str(row.get("input_planes", ""))
-        rest = [planes, *(str(row.get(k, "")) for k in ("sum_bits", "border_classes", "pe", "simd"))]
+        unrolled = row.get("implementation") == "unrolled"
+        units = ["all", "all"] if unrolled else [str(row.get(k, "")) for k in ("pe", "simd")]
+        rest = [planes, *(str(row.get(k, "")) for k in ("sum_bits", "border_classes")), *units]
         table.add_row(row["name"], row["kind"], *shapes, bits, *rest, f"{row['cycles']:,}")
     out.print(table)
     out.print(

@@ -33,6 +33,7 @@ def layer_rows(net: Network, design: Design, chain: Pipeline) -> list[dict[str, 
                 "input_planes": layer.x.planes,
                 "sum_bits": signed_bits(int(low.min()), int(high.max())),
                 "border_classes": layer.border_classes,
+                "implementation": str(f.implementation),
                 "pe": f.pe,
                 "simd": f.simd,
             }
