@@ -22,7 +22,7 @@ from rich.console import Console
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-from methods import accuracies  # noqa: E402
+from methods import accuracies, put_table  # noqa: E402
 
 import bnnhw  # noqa: E402
 from bnnhw import data, frontend  # noqa: E402
@@ -38,15 +38,13 @@ from bnnhw.verify.rtl import Simulation  # noqa: E402
 
 BUILD = ROOT / "build" / "frontier"
 PAGE = ROOT / "docs" / "frontier.md"
-BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 THRESHOLD = 96
 """Pixels from which on a bit is +1."""
 FPS = 1e8
 """A frame a cycle at 100 MHz: all layers unrolled."""
 RTL_FRAMES = 2000
 PUBLISHED = (
-    ("FINN, SFC-max", 95.83, 91_131, "Umuroglu 2017"), ("FINN, LFC-max", 98.4, 82_988, "Umuroglu 2017"), ("PolyLUT", 96.0, 70_673, "Andronic 2023"),
-    ("NeuraLUT", 96.0, 54_798, "Andronic 2024"), ("PolyLUT-Add", 96.0, 14_810, "Lou 2024"),
+    ("FINN, SFC-max", 95.83, 91_131), ("FINN, LFC-max", 98.4, 82_988), ("PolyLUT", 96.0, 70_673), ("NeuraLUT", 96.0, 54_798),
 )  # fmt: skip
 """Percent and LUTs as published."""
 
@@ -117,7 +115,7 @@ def draw(done: list[dict[str, Any]]) -> None:
     figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
     for kind, title in (("built", "bnnhw, layers"), ("luts", "bnnhw, whole design")):
         axis.plot([f[kind] for f in done], [f["accuracy"] for f in done], "o-", label=title)
-    for n, (name, accuracy, cells, _) in enumerate(PUBLISHED):
+    for n, (name, accuracy, cells) in enumerate(PUBLISHED):
         axis.plot(cells, accuracy, "s", color="grey")
         axis.annotate(name, (cells, accuracy), textcoords="offset points", xytext=(0, (-14, 6)[n % 2]), ha="right", fontsize=8)
     axis.set(xscale="log", xlabel="LUT6", ylabel="MNIST test accuracy, %")
@@ -134,9 +132,8 @@ def main() -> None:
         if not wanted or point["name"] in wanted:
             console.print(point["name"], measured(point))
     done = [(p, json.loads(f.read_text())) for p in points() if (f := BUILD / p["name"] / "result.json").is_file()]
-    before, rest = PAGE.read_text().split(BEGIN)
     head = "| network | MNIST % | weights not 0 | LUT6 of the layers | LUT6 of the design | flip-flops | cycles |\n|---|---|---|---|---|---|---|\n"
-    PAGE.write_text(f"{before}{BEGIN}{head}{''.join(row(*one) for one in done)}{END}{rest.split(END)[1]}")
+    put_table(PAGE, head + "".join(row(*one) for one in done))
     draw([found for _, found in done])
 
 

@@ -123,6 +123,13 @@ def measured(method: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def put_table(page: Path, lines: str) -> None:
+    """Replace what stands between BEGIN and END of a page."""
+    before, rest = page.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    page.write_text(f"{before}{BEGIN}{lines}{END}{after}")
+
+
 def row(method: dict[str, Any], found: dict[str, Any]) -> str:
     """A line of the table."""
     cells = [method["title"], method["source"], method["bits"]]
@@ -151,13 +158,10 @@ def main() -> None:
                 failed.append(method["name"])
                 progress.console.print(f"{method['name']}: {type(e).__name__}: {e}")
             progress.advance(task)
-    text = PAGE.read_text()
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
     done = [(m, BUILD / m["name"] / "result.json") for m in methods()]
     rows = "".join(row(m, json.loads(f.read_text())) for m, f in done if f.is_file())
     head = "| method | source | bits | digits % | cost | MNIST % | cost | cycles | LUTs | DSP | BRAM36 | weight bits |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n"
-    PAGE.write_text(f"{before}{BEGIN}{head}{rows}{END}{after}")
+    put_table(PAGE, head + rows)
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 

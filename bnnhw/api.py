@@ -91,8 +91,8 @@ def choose_design(
     """A design from a file, fully folded, or found: the least hardware for `fps`, or the most frames for a budget.
 
     `target`: family whose cells count (xc7); `minimise`: area, luts, block_rams or energy; `lut_levels`: LUTs, at most, between the registers
-    of popcounts. A budget is what `max_...` allow and `utilisation` of
-    what `board` has; with `fps` or `design` the design must be within it as well, as estimated. 100 frames a second if neither is given. Errors: BnnhwError.
+    of popcounts. A budget is what `max_...` allow and `utilisation` of what `board` has; with `fps` or `design` the design must be within
+    it as well, as estimated. 100 frames a second if neither is given. Errors: BnnhwError.
     """
     budget, family, clock = _budget(board, utilisation, target, {"luts": max_luts, "block_rams": max_block_rams, "dsps": max_dsps})
     if sum((fps is not None, design is not None, fully_folded)) > 1:

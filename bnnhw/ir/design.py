@@ -117,16 +117,21 @@ def unrolled(layer: MatVec, folding: Folding) -> Folding:
     )
 
 
-def check_unrolled(layer: Layer) -> None:
-    """Refuse what cannot be unrolled: BnnhwError naming the layer and what is in the way."""
-    if not isinstance(layer, MatVec):
-        raise BnnhwError(f"layer {layer.name!r}: a layer of kind {type(layer).__name__} cannot be unrolled; remove implementation")
-    reason = (
+def unrolled_obstacle(layer: MatVec) -> str | None:
+    """What is in the way of unrolling a layer; None where nothing but its size may be."""
+    return (
         "its windows are in groups" if layer.window.groups > 1
         else "its margin makes border classes" if len(layer.head.per_class) > 1
         else "its partial sums are narrowed" if layer.partial is not None
         else None
     )  # fmt: skip
+
+
+def check_unrolled(layer: Layer) -> None:
+    """Refuse what cannot be unrolled: BnnhwError naming the layer and what is in the way."""
+    if not isinstance(layer, MatVec):
+        raise BnnhwError(f"layer {layer.name!r}: a layer of kind {type(layer).__name__} cannot be unrolled; remove implementation")
+    reason = unrolled_obstacle(layer)
     if reason is not None:
         raise BnnhwError(f"layer {layer.name!r}: {reason}, it cannot be unrolled; use implementation: folded")
 

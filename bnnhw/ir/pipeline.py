@@ -122,6 +122,12 @@ class Parts(Wiring):
         vector, simd = (layer.window.fan_in, 1) if isinstance(layer, Gather) else (layer.window.fan_in // d.segments(layer), f.simd)
         return self.adapt(layer.name, f"{layer.name}_simd", end, vector, simd)
 
+    def alone(self, layer: MatVec, f: d.Folding) -> Wire:
+        """The product of a layer and its head, as behind its vectors of `f.simd` inputs a beat."""
+        w, segments = layer.window, d.segments(layer)
+        vector = w.fan_in // segments
+        return self.matvec(layer, f, Wire("", Stream(w.out_pixels * w.groups * segments * vector, vector, f.simd, layer.x.planes)))
+
     def matvec(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
         """The product of a layer and its head, behind what feeds it."""
         if f.implementation is d.Implementation.UNROLLED:

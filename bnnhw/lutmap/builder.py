@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from bnnhw.lutmap.netlist import ONE, ZERO, Adder, Luts, Netlist, Node
@@ -98,10 +99,10 @@ def _needed(net: Netlist) -> Netlist:
         match node:
             case Luts():
                 ports = [k for k in range(len(node.tables)) if live[first + k]]
-                nodes.append(Luts(tuple(renamed[i] for i in node.inputs), tuple(node.tables[k] for k in ports)))
+                nodes.append(replace(node.reading(renamed), tables=tuple(node.tables[k] for k in ports)))
             case Adder():
                 ports = list(range(node.n_outputs))
-                nodes.append(Adder(tuple(renamed[i] for i in node.a), tuple(renamed[i] for i in node.b), renamed[node.carry]))
+                nodes.append(node.reading(renamed))
             case _:
                 raise AssertionError("registers are set when all is built")
         for k in ports:

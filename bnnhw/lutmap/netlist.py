@@ -34,6 +34,10 @@ class Luts:
     def n_outputs(self) -> int:
         return len(self.tables)
 
+    def reading(self, nets: Sequence[int]) -> Luts:
+        """The same with each input net replaced by `nets` of it."""
+        return Luts(tuple(nets[i] for i in self.inputs), self.tables)
+
 
 @dataclass(frozen=True)
 class Adder:
@@ -51,6 +55,10 @@ class Adder:
     @property
     def n_outputs(self) -> int:
         return len(self.a) + 1
+
+    def reading(self, nets: Sequence[int]) -> Adder:
+        """The same with each input net replaced by `nets` of it."""
+        return Adder(tuple(nets[i] for i in self.a), tuple(nets[i] for i in self.b), nets[self.carry])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnnhw.lutmap.netlist import Adder, Luts, Netlist, Node, Register, arrivals
+from bnnhw.lutmap.netlist import Netlist, Node, Register, arrivals
 
 
 def stages_for(net: Netlist, levels: int) -> int:
@@ -30,7 +30,8 @@ def pipelined(net: Netlist, registers: int) -> Netlist:
     for stage in range(registers + 1):
         for node, first, at in zip(net.nodes, firsts, stages, strict=False):
             if at == stage:
-                nodes.append(_moved(node, renamed))
+                assert not isinstance(node, Register)
+                nodes.append(node.reading(renamed))
                 renamed[first : first + node.n_outputs] = range(n, n + node.n_outputs)
                 born += range(first, first + node.n_outputs)
                 n += node.n_outputs
@@ -42,11 +43,3 @@ def pipelined(net: Netlist, registers: int) -> Netlist:
             n += len(kept)
             born = kept
     return Netlist(net.n_inputs, tuple(nodes), tuple(renamed[o] for o in net.outputs))
-
-
-def _moved(node: Node, renamed: list[int]) -> Node:
-    """The node with its inputs renamed."""
-    if isinstance(node, Luts):
-        return Luts(tuple(renamed[i] for i in node.inputs), node.tables)
-    assert isinstance(node, Adder)
-    return Adder(tuple(renamed[i] for i in node.a), tuple(renamed[i] for i in node.b), renamed[node.carry])

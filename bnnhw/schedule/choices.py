@@ -345,8 +345,7 @@ class Choices:
         if isinstance(layer, Gather):
             end = parts.gather(layer, f, Wire("", Stream(w.out_pixels * w.fan_in, w.fan_in, 1, 1, layer.x.bits)))
         else:
-            k = w.fan_in // d.segments(layer)
-            end = parts.matvec(layer, f, Wire("", Stream(w.out_pixels * w.groups * d.segments(layer) * k, k, f.simd, layer.x.planes)))
+            end = parts.alone(layer, f)
         return parts.published(layer, f, end)[0]
 
     def _bounds(self, layer: MatVec | Gather, makes: list[d.Folding], simds: list[int]) -> tuple[I64, F64]:

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bnnhw.estimate.resources import cost
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.instances import Stream, Wire
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Gather, Layer, MatVec
 from bnnhw.ir.pipeline import Parts
@@ -127,8 +126,7 @@ def _folded(net: Network, layer: MatVec, target: str) -> str:
     """What a layer costs folded, so that a window takes FOLDED_BEATS cycles or a little less."""
     w, parts = layer.window, Parts(net, LOGIC[target])
     f = fold_layer(layer, FOLDED_BEATS * w.out_pixels)
-    k = w.fan_in // d.segments(layer)
-    parts.matvec(layer, f, Wire("", Stream(w.out_pixels * w.groups * d.segments(layer) * k, k, f.simd, layer.x.planes)))
+    parts.alone(layer, f)
     cells = [cost(i, target) for i in parts.instances]
     luts, block_rams = sum(c.luts for c in cells), sum(c.block_rams for c in cells)
     return (

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 
 from bnnhw.ir import design as d
-from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import Gate, gate
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Layer, MatVec
@@ -62,15 +60,7 @@ def most_registers(net: Network, logic: d.Logic, levels: int) -> Mapping[str, in
 
 def may_unroll(net: Network, layer: Layer) -> bool:
     """Whether a search may unroll a layer: it must be built to be priced, and where streams meet, for its registers even before."""
-    if not isinstance(layer, MatVec) or not can_unroll(layer):
+    if not isinstance(layer, MatVec) or d.unrolled_obstacle(layer) is not None:
         return False
     joins = any(len(net.inputs_of(layer)) > 1 for layer in net.layers)
     return predicted_luts(layer) <= (SMALL if joins else LARGE)
-
-
-def can_unroll(layer: MatVec) -> bool:
-    """Whether nothing but its size is in the way of unrolling a layer."""
-    with suppress(BnnhwError):
-        d.check_unrolled(layer)
-        return True
-    return False
