@@ -253,9 +253,9 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     stored = s.rom(pe * simd * (2 if p["GATE"] == 2 else 1), p["N_WORDS"], _style(raw))
     latency = p.get("LATENCY", 0)
     if p.get("LUT_INPUTS"):
-        net = popcount_stages(simd, Gate(p["GATE"]), FABRICS[p["LUT_INPUTS"]], latency)
-        s.netlists = units * luts(net, s.target, wide(s.target))
-        s.register(units * net.flip_flops)
+        counted_luts, counted_registers = _counted(simd, Gate(p["GATE"]), p["LUT_INPUTS"], latency, s.target)
+        s.netlists = units * counted_luts
+        s.register(units * counted_registers)
     else:
         kind = "free" if not stored else "masked" if p["GATE"] == 2 else "gate"
         counted = simd if stored or p["GATE"] == 0 else simd / 2  # of weights that are constant and 0, nothing is left
@@ -280,6 +280,13 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     s.counter("address", p["N_WORDS"], p["ADDR_W"])
     s.counter("turn", turns, p["TURN_W"])
     s.register(planes * simd + units * count_w + pe * sum_w)
+
+
+@lru_cache(maxsize=1 << 12)
+def _counted(simd: int, kind: Gate, lut_inputs: int, latency: int, target: str) -> tuple[int, int]:
+    """LUTs and flip-flops of a popcount that is a netlist."""
+    net = popcount_stages(simd, kind, FABRICS[lut_inputs], latency)
+    return luts(net, target, wide(target)), net.flip_flops
 
 
 def _style(raw: Parameters) -> MemoryStyle:

@@ -158,6 +158,7 @@ def affine_terms(layer: Headed, memory: Memory) -> tuple[I64, I64]:
     return np.full(len(constant), divisor, np.int64), constant[None]
 
 
+@lru_cache(maxsize=64)
 def popcount_thresholds(head: Thresholds, form: PopcountForm) -> I64:
     """[B, O, L-1] least sum at which each threshold is reached; high + 1 where it never is."""
     limits = -((form.constant[:, None] - head.values) // form.factor[:, None])

@@ -18,6 +18,8 @@ Counter = tuple[int, int]
 """Bits of the next column and of this one that are counted together."""
 ADDER, DECIDE = (0, 0), (0, 1)
 """In the place of a counter: an adder for all that is left, or LUTs that compare it."""
+HALF = (0, 2)
+"""The half adder: it saves no bit, so it is for a column's last two."""
 BULK = 14
 """Height from which on columns are reduced by the best counter alone."""
 TRIED = 4
@@ -28,7 +30,7 @@ TRIED = 4
 def counters(fabric: Fabric) -> tuple[Counter, ...]:
     """Half adders, and those that save a third of a bit a LUT or more; the best of one column first."""
     found = [(k, n) for n in range(2, fabric.lut_inputs + 1) for k in range(fabric.lut_inputs + 1 - n) if 2 * k + n <= 7]
-    good = [c for c in found if c == (0, 2) or 3 * (sum(c) - _out_bits(c)) >= _out_bits(c)]
+    good = [c for c in found if c == HALF or 3 * (sum(c) - _out_bits(c)) >= _out_bits(c)]
     return tuple(sorted(good, key=lambda c: (-(sum(c) - _out_bits(c)) / _out_bits(c), c)))
 
 
@@ -51,7 +53,7 @@ def plan(heights: tuple[int, ...], fabric: Fabric, limits: int = 0, done: int = 
     if limits and _fits(heights, fabric, done):
         return limits * _compare_luts(done, sum(heights), fabric), DECIDE
     here, above = heights[0], heights[1] if len(heights) > 1 else 0
-    options = [c for c in counters(fabric) if c[1] <= here and c[0] <= above]
+    options = [c for c in counters(fabric) if c[1] <= here and c[0] <= above and (c != HALF or here == 2)]
     if len(heights) > TRIED and sum([height > 1 for height in heights]) > TRIED:
         options = options[:1]
     found = [(_out_bits(c) + luts(after(heights, c), fabric, limits, done), c) for c in options]
@@ -85,10 +87,10 @@ def _compare_luts(done: int, left: int, fabric: Fabric) -> int:
 def after(heights: tuple[int, ...], counter: Counter, times: int = 1) -> tuple[int, ...]:
     """Heights when a counter has been set that many times at the lowest column."""
     out, (above, here) = _out_bits(counter), counter
-    lowest = [*heights[:out], *[0] * (out - len(heights))]
+    lowest = [height + times for height in heights[:out]] + [times] * (out - len(heights))
     lowest[0] -= times * here
     lowest[1] -= times * above
-    return (*[height + times for height in lowest], *heights[out:])
+    return (*lowest, *heights[out:])
 
 
 @lru_cache(maxsize=1 << 12)

@@ -28,9 +28,10 @@ MOST_LUTS = 400_000
 
 def predicted_luts(layer: MatVec) -> int:
     """LUTs that a layer takes, roughly, from its weights alone: before a netlist is built."""
-    digits = _digits(layer.weights.values)
-    used = sum(int((d != 0).sum()) for d in digits)
-    dense = used / max(1, sum(d.size for d in digits))
+    sizes = np.bincount(np.abs(layer.weights.values).ravel())
+    digits = _digits(np.arange(len(sizes)))
+    used = sum(int(sizes[d != 0].sum()) for d in digits)
+    dense = used / max(1, len(digits) * layer.weights.values.size)
     return round(used * _planes(layer) * (PER_WEIGHT[0] + (PER_WEIGHT[1] - PER_WEIGHT[0]) * dense))
 
 
