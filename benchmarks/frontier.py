@@ -79,7 +79,7 @@ def measured(point: dict[str, Any]) -> dict[str, Any]:
     net = lower(frontend.load(folder / "network.yaml")).network
     products = [layer for layer in net.layers if isinstance(layer, MatVec)]
     found["weights"] = sum(int((layer.weights.values != 0).sum()) for layer in products)
-    found["built"] = sum(luts(unrolled(layer, 6), "xc7", {}) for layer in products)
+    found["built"] = sum(luts(unrolled(layer, "lut6"), "xc7", {}) for layer in products)
     shutil.rmtree(folder / "design", ignore_errors=True)
     started = time.perf_counter()
     made = bnnhw.generate(folder / "network.yaml", folder / "design", fps=FPS)

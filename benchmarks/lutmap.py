@@ -27,15 +27,15 @@ from bnnhw.ir.weights import Weights  # noqa: E402
 from bnnhw.ir.window import Window  # noqa: E402
 from bnnhw.lower import lower  # noqa: E402
 from bnnhw.lutmap.cost import luts  # noqa: E402
-from bnnhw.lutmap.fabric import LUT4, LUT6  # noqa: E402
+from bnnhw.lutmap.fabric import CARRY, LUT4, LUT6  # noqa: E402
 from bnnhw.lutmap.layer import unrolled, unrolled_stages  # noqa: E402
-from bnnhw.lutmap.netlist import Netlist  # noqa: E402
+from bnnhw.lutmap.netlist import CarryCount, Netlist  # noqa: E402
 from bnnhw.lutmap.popcount import popcount  # noqa: E402
 from bnnhw.lutmap.share import Sharing  # noqa: E402
 from bnnhw.lutmap.stages import stages_for  # noqa: E402
 from bnnhw.schedule.stages import LUT_LEVELS  # noqa: E402
 from bnnhw.tools import yosys  # noqa: E402
-from bnnhw.tools.targets import TARGETS  # noqa: E402
+from bnnhw.tools.targets import TARGETS, Cells  # noqa: E402
 
 STEPS = {
     "nothing": Sharing(reference=False, group=1, again=False),
@@ -66,47 +66,78 @@ def trained_layers() -> Iterator[tuple[str, MatVec]]:
             yield f"{name} {layer.name}, {layer.window.fan_in}x{layer.weights.outputs}", layer
 
 
-def synthesised(net: Netlist, target: str) -> int:
-    """LUTs of a netlist in Yosys."""
+def synthesised(net: Netlist, target: str) -> Cells:
+    """What Yosys makes of a netlist."""
     with tempfile.TemporaryDirectory() as work:
-        return yosys.synthesise(emit_netlist(net, "top"), "top", TARGETS[target], Path(work)).luts
+        return yosys.synthesise(emit_netlist(net, "top"), "top", TARGETS[target], Path(work))
 
 
-def main(synth: bool) -> None:
-    """Print both tables."""
-    console = Console()
-    table = Table("XNOR popcount", "LUT6", "a lane", "levels", "LUT4", "a lane", "levels", *(("xc7", "ice40") if synth else ()))
+def popcounts(synth: bool) -> Table:
+    """Netlists of popcounts in each fabric."""
+    forms = (("LUT6", LUT6, "xc7"), ("primitives", CARRY, "xc7"), ("LUT4", LUT4, "ice40"))
+    heads = [head for title, _, _ in forms for head in (title, "a lane", "levels", *(("Yosys",) if synth else ()))]
+    table = Table("XNOR popcount", *heads)
     for lanes in (16, 64, 256, 512):
-        wide, narrow = popcount(lanes, Gate.XNOR, LUT6), popcount(lanes, Gate.XNOR, LUT4)
-        counts = [(luts(net, target, {}), net.levels) for net, target in ((wide, "xc7"), (narrow, "ice40"))]
-        cells = [str(x) for n, levels in counts for x in (n, f"{n / lanes:.3f}", levels)]
-        seen = [str(synthesised(net, target)) for net, target in ((wide, "xc7"), (narrow, "ice40"))] if synth else []
-        table.add_row(str(lanes), *cells, *seen)
-    console.print(table)
-    table = Table("layer", *STEPS, "levels", "seconds", *(("xc7",) if synth else ()), title="LUT6 of a weight")
+        cells = list[str]()
+        for _, fabric, target in forms:
+            net = popcount(lanes, Gate.XNOR, fabric)
+            n = luts(net, target, {})
+            cells += [str(n), f"{n / lanes:.3f}", str(net.levels), *([str(synthesised(net, target).luts)] if synth else [])]
+        table.add_row(str(lanes), *cells)
+    return table
+
+
+def layers(synth: bool) -> Table:
+    """Layers of random weights, as more and more is shared, and with primitives."""
+    heads = (*STEPS, "levels", "primitives", "levels", "counters", "seconds", *(("Yosys", "Yosys, primitives") if synth else ()))
+    table = Table("layer", *heads, title="LUT6 of a weight")
     for name, inputs, outputs, density in SHAPES:
         layer, start = random_layer(inputs, outputs, density), time.perf_counter()
-        nets = [unrolled(layer, 6, how) for how in STEPS.values()]
+        nets = [unrolled(layer, "lut6", how) for how in STEPS.values()]
+        chained = unrolled(layer, "carry")
         taken = time.perf_counter() - start
-        seen = [f"{synthesised(nets[-1], 'xc7') / inputs / outputs:.4f}"] if synth else []
-        table.add_row(name, *(f"{luts(net, 'xc7', {}) / inputs / outputs:.4f}" for net in nets), str(nets[-1].levels), f"{taken:.1f}", *seen)
-    console.print(table)
-    table = Table("trained layer", *STEPS, title="LUT6 of a weight")
+        each = [f"{luts(net, 'xc7', {}) / inputs / outputs:.4f}" for net in (*nets, chained)]
+        counted = sum(isinstance(node, CarryCount) for node in chained.nodes)
+        seen = [f"{synthesised(net, 'xc7').luts / inputs / outputs:.4f}" for net in (nets[-1], chained)] if synth else []
+        table.add_row(name, *each[:-1], str(nets[-1].levels), each[-1], str(chained.levels), str(counted), f"{taken:.1f}", *seen)
+    return table
+
+
+def trained() -> Table:
+    """Layers of the zoo, likewise."""
+    table = Table("trained layer", *STEPS, "primitives", title="LUT6 of a weight")
     for name, layer in trained_layers():
-        table.add_row(name, *(f"{luts(unrolled(layer, 6, how), 'xc7', {}) / layer.weights.values.size:.4f}" for how in STEPS.values()))
-    console.print(table)
-    table = Table("784-256-256-256-10", "LUT6", "of a weight", "flip-flops", "LUTs between registers", title="All layers unrolled, one image a clock")
+        nets = [*(unrolled(layer, "lut6", how) for how in STEPS.values()), unrolled(layer, "carry")]
+        table.add_row(name, *(f"{luts(net, 'xc7', {}) / layer.weights.values.size:.4f}" for net in nets))
+    return table
+
+
+def network(logic: str) -> Table:
+    """A whole network, every layer unrolled."""
+    table = Table(
+        "784-256-256-256-10", "LUT6", "of a weight", "flip-flops", "LUTs between registers", title=f"All layers unrolled, one image a clock, {logic}"
+    )
     start, total, registers = time.perf_counter(), 0, 0
     for inputs, outputs in pairwise((784, 256, 256, 256, 10)):
         layer = random_layer(inputs, outputs, 1.0)
-        net = unrolled_stages(layer, 6, stages_for(unrolled(layer, 6), LUT_LEVELS))
+        net = unrolled_stages(layer, logic, stages_for(unrolled(layer, logic), LUT_LEVELS))
         size, flip_flops = luts(net, "xc7", {}), net.flip_flops + len(net.outputs)
         total, registers = total + size, registers + flip_flops
         table.add_row(f"{inputs}x{outputs}", f"{size:,}", f"{size / inputs / outputs:.3f}", f"{flip_flops:,}", str(net.levels))
     table.add_row("all", f"{total:,}", "", f"{registers:,}", "")
-    console.print(table)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    console.print(f"{time.perf_counter() - start:.1f} s, {peak:.2f} GB at most")
+    table.caption = f"{time.perf_counter() - start:.1f} s, {peak:.2f} GB at most"
+    return table
+
+
+def main(synth: bool) -> None:
+    """Print the tables."""
+    console = Console()
+    console.print(popcounts(synth))
+    console.print(layers(synth))
+    console.print(trained())
+    for logic in ("lut6", "carry"):
+        console.print(network(logic))
 
 
 if __name__ == "__main__":

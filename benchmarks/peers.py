@@ -65,15 +65,20 @@ def da4ml(layer: MatVec) -> dict[str, str]:
 
 def ours(layer: MatVec) -> dict[str, str]:
     """Sums of the same weights."""
-    return emit_netlist(unrolled(sums(layer), 6), "ours")
+    return emit_netlist(unrolled(sums(layer), "lut6"), "ours")
 
 
 def ours_thresholded(layer: MatVec) -> dict[str, str]:
     """A bit an output."""
-    return emit_netlist(unrolled(layer, 6), "ours_thresholded")
+    return emit_netlist(unrolled(layer, "lut6"), "ours_thresholded")
 
 
-MAKERS: tuple[Callable[[MatVec], dict[str, str]], ...] = (naive, da4ml, ours, ours_thresholded)
+def ours_with_primitives(layer: MatVec) -> dict[str, str]:
+    """The same of Xilinx' primitives."""
+    return emit_netlist(unrolled(layer, "carry"), "ours_with_primitives")
+
+
+MAKERS: tuple[Callable[[MatVec], dict[str, str]], ...] = (naive, da4ml, ours, ours_thresholded, ours_with_primitives)
 
 
 def measured(make: Callable[[MatVec], dict[str, str]], layer: MatVec) -> str:
@@ -92,7 +97,8 @@ def measured(make: Callable[[MatVec], dict[str, str]], layer: MatVec) -> str:
 def main(names: list[str]) -> None:
     """Print the table, of the named shapes where some are named."""
     yosys.TIMEOUT = LIMIT
-    table = Table("layer", "naive, sums", "da4ml, sums", "bnnhw, sums", "bnnhw, thresholded", title="LUT6 of a weight in Yosys (seconds to generate)")
+    heads = ("naive, sums", "da4ml, sums", "bnnhw, sums", "bnnhw, thresholded", "the same, primitives")
+    table = Table("layer", *heads, title="LUT6 of a weight in Yosys (seconds to generate)")
     for name in names or SHAPES:
         inputs, outputs, density = SHAPES[name]
         layer = random_layer(inputs, outputs, density)

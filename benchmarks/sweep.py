@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +25,17 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from bnnhw import schedule  # noqa: E402
-from bnnhw.emit.verilog import emit_verilog, naming  # noqa: E402
+from bnnhw.emit.verilog import emit_verilog, library, naming, parameter_texts  # noqa: E402
 from bnnhw.estimate.features import TABLES  # noqa: E402
-from bnnhw.ir.design import Design, Logic  # noqa: E402
+from bnnhw.ir.design import Design, Folding, Implementation, Logic, has_lines  # noqa: E402
+from bnnhw.ir.encoding import Integers  # noqa: E402
 from bnnhw.ir.errors import BnnhwError  # noqa: E402
 from bnnhw.ir.hardware import Gate  # noqa: E402
-from bnnhw.ir.instances import Instance  # noqa: E402
+from bnnhw.ir.instances import Instance, Stream, Wire  # noqa: E402
 from bnnhw.ir.integer import Network  # noqa: E402
+from bnnhw.ir.layers import MatVec  # noqa: E402
 from bnnhw.ir.pipeline import pipeline  # noqa: E402
+from bnnhw.ir.wiring import Wiring  # noqa: E402
 from bnnhw.lutmap.cost import LUT_INPUTS  # noqa: E402
 from bnnhw.lutmap.fabric import LUT4, LUT6  # noqa: E402
 from bnnhw.lutmap.netlist import Luts  # noqa: E402
@@ -53,13 +56,14 @@ WANTED = {
     "bnn_table": 6, "bnn_gather": 10,
 }  # fmt: skip
 """Instances of each module; wires and resets are not swept."""
+LINE_BUFFERS = 24
 LARGEST = 1600
 """XNOR lanes of an instance; more would take the time of many."""
 EVERY = {"xcup": 3}
 """Targets that take only every n-th instance: UltraScale+ maps nearly as 7 series does, and takes as long."""
 LUTS = (Logic.LUT6, Logic.LUT4)
 """What is swept beside plain logic; an instance has as many registers in both."""
-RAMS, DISTRIBUTED = ("bnn_window", "bnn_replay"), '"distributed"'
+RAMS, DISTRIBUTED = ("bnn_window", "bnn_replay", "bnn_line_buffer"), '"distributed"'
 PATH = ("path_luts", "path_muxes", "path_carries", "path_fanout")
 Sample = tuple[Instance, dict[Logic, tuple[str, dict[str, str], dict[str, str]]]]
 """An instance; for each logic its module, the files it needs, and its parameters as Verilog text."""
@@ -84,9 +88,24 @@ def designs() -> Iterator[tuple[Network, Design]]:
         seed += 1
 
 
+def line_buffers() -> Iterator[Sample]:
+    """Line buffers of the convolutions of such networks, which are too large to be unrolled here, each as a design has it."""
+    for seed in count():
+        net = practical_network(seed, "net")
+        for layer in net.layers:
+            if isinstance(layer, MatVec) and has_lines(layer):
+                chain, (channels, rows, columns) = Wiring(), layer.window.shape
+                planes = layer.x.bits if isinstance(layer.x, Integers) else layer.x.planes
+                f = Folding(layer.name, lanes=channels, implementation=Implementation.UNROLLED)
+                chain.line_buffer(layer, f, Wire("", Stream(channels * rows * columns, channels, channels, planes)), layer.window.pad_level)
+                i = chain.instances[-1]
+                files = {f"rtl/{name}": text for name, text in library().items() if name in ("bnn_line_buffer.v", "bnn_ram.v")}
+                yield i, {Logic.PLAIN: (i.module, files, dict(parameter_texts(i)))}
+
+
 def suited(parameters: dict[str, int | str], target: str) -> dict[str, int | str]:
     """Parameters of an instance of the sweep with the logic that suits a family."""
-    return {k: LOGIC[target].lut_inputs if k == "LUT_INPUTS" else v for k, v in parameters.items()}
+    return {k: str(LOGIC[target]) if k == "LOGIC" else v for k, v in parameters.items()}
 
 
 def lanes(i: Instance) -> int:
@@ -117,7 +136,8 @@ def drawn() -> list[Sample]:
             taken.add(i.module)
         if all(len(found[module]) >= n for module, n in WANTED.items()):
             break
-    return [sample for module in WANTED for sample in found[module].values()]
+    small = (s for s in line_buffers() if lanes(s[0]) <= LARGEST)
+    return [*(sample for module in WANTED for sample in found[module].values()), *islice(small, LINE_BUFFERS)]
 
 
 def measured(sample: Sample, target: Target, folder: Path) -> tuple[float, ...]:

@@ -29,7 +29,7 @@ from bnnhw.estimate.resources import Estimate
 from bnnhw.estimate.timing import Timing, timing
 from bnnhw.explore import EVALUATIONS, FAMILIES, Exploration, Value, evaluate_all, grid, places
 from bnnhw.explore import Progress as PointProgress
-from bnnhw.ir.design import Design
+from bnnhw.ir.design import Design, Logic
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.expected import Expected, read_expected
 from bnnhw.ir.instances import Pipeline
@@ -38,6 +38,7 @@ from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.store import network_bytes, read_network
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import Lowered, lower
+from bnnhw.lutmap.cost import XILINX
 from bnnhw.report.energy import draw_energy
 from bnnhw.report.front import draw_front
 from bnnhw.report.layers import layer_rows
@@ -81,6 +82,7 @@ def choose_design(
     target: str | None = None,
     minimise: str = "area",
     lut_levels: int = DEFAULT_LUT_LEVELS,
+    primitives: bool = False,
     board: str | None = None,
     utilisation: float = DEFAULT_UTILISATION,
     max_luts: float | None = None,
@@ -91,7 +93,7 @@ def choose_design(
     """A design from a file, fully folded, or found: the least hardware for `fps`, or the most frames for a budget.
 
     `target`: family whose cells count (xc7); `minimise`: area, luts, block_rams or energy; `lut_levels`: LUTs, at most, between the registers
-    of popcounts. A budget is what `max_...` allow and `utilisation` of what `board` has; with `fps` or `design` the design must be within
+    of popcounts; `primitives`: sums of Xilinx' primitives. A budget is what `max_...` allow and `utilisation` of what `board` has; with `fps` or `design` the design must be within
     it as well, as estimated. 100 frames a second if neither is given. Errors: BnnhwError.
     """
     budget, family, clock = _budget(board, utilisation, target, {"luts": max_luts, "block_rams": max_block_rams, "dsps": max_dsps})
@@ -103,10 +105,16 @@ def choose_design(
         clock = DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz
     if not 0 < clock <= 10_000:
         raise BnnhwError(f"folding: a clock of {clock:g} MHz cannot be; give 0 to 10000")
+    if primitives and family not in XILINX:
+        raise BnnhwError(f"folding: --primitives are those of {' and '.join(XILINX)}, not of {family}; remove it")
+    if primitives and (design is not None or fully_folded):
+        raise BnnhwError("folding: --primitives has no use where the folding is given; remove it, or write logic: carry into the design file")
     if design is not None:
         if clock_mhz is not None:
             raise BnnhwError("folding: --clock belongs into the design file when --design is given; remove one")
         chosen = schedule.read_design(net, design, family, budget.luts)
+        if target is not None and chosen.logic is Logic.CARRY and family not in XILINX:
+            raise BnnhwError(f"folding: the design's logic 'carry' is for {' and '.join(XILINX)}, not for {family}; use another")
         schedule.check_budget(net, chosen, family, budget)
         return chosen
     if fully_folded:
@@ -115,7 +123,7 @@ def choose_design(
         raise BnnhwError(f"folding: {minimise!r} cannot be minimised; give one of {', '.join(schedule.MINIMISED)}")
     if lut_levels < 1:
         raise BnnhwError(f"folding: {lut_levels} LUTs between registers cannot be; give 1 or more")
-    folder = schedule.Folder(net, family, clock, minimise, budget, lut_levels)
+    folder = schedule.Folder(net, family, clock, minimise, budget, lut_levels, Logic.CARRY if primitives else None)
     if fps is None and budget.limited:
         return folder.fastest(progress)
     wanted = DEFAULT_FPS if fps is None else fps

@@ -54,6 +54,7 @@ Minimise = Annotated[
     str, typer.Option(help="What a design has least of: area (LUTs, and what block RAMs and DSPs would be in LUTs), luts, block_rams or energy.")
 ]
 LutLevels = Annotated[int, typer.Option(help="LUTs one behind the other between the registers of popcounts, at most.")]
+Primitives = Annotated[bool, typer.Option("--primitives", help="Sums of Xilinx' primitives (LUT6_2, CARRY4, CARRY8): fewer LUTs in xc7 and xcup.")]
 BoardName = Annotated[str | None, typer.Option("--board", help="Board (see boards/) or board file: the most frames that fit on it.")]
 Utilisation = Annotated[float, typer.Option(help="Part of the board's FPGA that the design may take.")]
 MaxLuts = Annotated[float | None, typer.Option(help="LUTs that the design may take: the most frames within them.")]
@@ -69,6 +70,7 @@ def _folding(
     target: Family = None,
     minimise: Minimise = "area",
     lut_levels: LutLevels = api.DEFAULT_LUT_LEVELS,
+    primitives: Primitives = False,
     board: BoardName = None,
     utilisation: Utilisation = api.DEFAULT_UTILISATION,
     max_luts: MaxLuts = None,
@@ -77,7 +79,7 @@ def _folding(
 ) -> dict[str, Any]:
     return {
         "fps": fps, "clock_mhz": clock, "design": design, "fully_folded": fully_folded, "target": target, "minimise": minimise,
-        "lut_levels": lut_levels, "board": board,
+        "lut_levels": lut_levels, "primitives": primitives, "board": board,
         "utilisation": utilisation, "max_luts": max_luts, "max_block_rams": max_block_rams, "max_dsps": max_dsps,
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ from bnnhw.ir.hardware import Gate
 from bnnhw.ir.instances import Instance, Pipeline
 from bnnhw.lutmap.fabric import FABRICS
 from bnnhw.lutmap.layer import unrolled_stages
-from bnnhw.lutmap.netlist import ONE, ZERO, Adder, Luts, Netlist, Node
+from bnnhw.lutmap.netlist import ONE, ZERO, Adder, CarryCount, Luts, Netlist, Node
 from bnnhw.lutmap.popcount import popcount_stages
 
 Port = tuple[str, int]
@@ -20,17 +20,17 @@ def popcounts(chain: Pipeline) -> list[dict[str, object]]:
     return [_popcount(*shape) for shape in sorted({shape for i in chain.instances for shape in _shapes(i)})]
 
 
-def _shapes(i: Instance) -> Iterator[tuple[int, Gate, int, int]]:
-    if i.module == "bnn_matvec" and i.parameters.get("LUT_INPUTS"):
+def _shapes(i: Instance) -> Iterator[tuple[int, Gate, int, str]]:
+    if i.module == "bnn_matvec" and "LOGIC" in i.parameters:
         p = i.parameters
-        yield int(p["SIMD"]), Gate(int(p["GATE"])), int(p.get("LATENCY", 0)), int(p["LUT_INPUTS"])
+        yield int(p["SIMD"]), Gate(int(p["GATE"])), int(p.get("LATENCY", 0)), str(p["LOGIC"])
 
 
-def _popcount(lanes: int, gate: Gate, registers: int, lut_inputs: int) -> dict[str, object]:
-    net = popcount_stages(lanes, gate, FABRICS[lut_inputs], registers)
+def _popcount(lanes: int, gate: Gate, registers: int, logic: str) -> dict[str, object]:
+    net = popcount_stages(lanes, gate, FABRICS[logic], registers)
     name = f"{gate.name.lower()}_{lanes}_{registers}"
-    made = f"bnn_lut{lut_inputs}_{name}"
-    title = f"Popcount of {lanes} lanes, of LUTs of up to {lut_inputs} inputs."
+    made = f"bnn_{logic}_{name}"
+    title = f"Popcount of {lanes} lanes, of {FABRICS[logic].title}."
     ports = [("x", lanes), ("weight", net.n_inputs - lanes)]
     return {
         "lanes": lanes,
@@ -45,8 +45,8 @@ def _popcount(lanes: int, gate: Gate, registers: int, lut_inputs: int) -> dict[s
 def unrolled(i: Instance, name: str) -> dict[str, object]:
     """What the template needs of the netlist of an unrolled product, as the Verilog module `name`."""
     assert i.product is not None
-    net = unrolled_stages(i.product, int(i.parameters["LUT_INPUTS"]), int(i.parameters["LATENCY"]) - 1)
-    return module(net, name, f"Layer {i.layer!r} as LUTs of up to {i.parameters['LUT_INPUTS']} inputs.", [("x", net.n_inputs)], "y")
+    net = unrolled_stages(i.product, str(i.parameters["LOGIC"]), int(i.parameters["LATENCY"]) - 1)
+    return module(net, name, f"Layer {i.layer!r} as {FABRICS[str(i.parameters['LOGIC'])].title}.", [("x", net.n_inputs)], "y")
 
 
 def module(net: Netlist, name: str, title: str, inputs: Sequence[Port], output: str) -> dict[str, object]:
@@ -54,13 +54,13 @@ def module(net: Netlist, name: str, title: str, inputs: Sequence[Port], output: 
     nets = ["1'b0", "1'b1", *(f"{port}[{bit}]" for port, bits in inputs for bit in range(bits))]
     made = []
     for n, node in enumerate(net.nodes):
-        made.append({"name": f"n{n}", "msb": node.n_outputs - 1, **_instance(node, f"n{n}", nets)})
+        made.append({"name": f"n{n}", "msb": node.n_outputs - 1, **_instance(node, f"n{n}", nets, net.paired_inputs)})
         nets += [f"n{n}[{k}]" for k in range(node.n_outputs)]
     used = {ZERO, ONE, *net.outputs, *(i for node in net.nodes for i in node.inputs)}
     unused = [nets[i] for i in range(len(nets)) if i not in used]
     return {
         "title": title,
-        "note": f"{sum(len(n.tables) for n in net.nodes if isinstance(n, Luts))} LUTs, {net.levels} one behind the other, {net.flip_flops} flip-flops.",
+        "note": f"{_luts(net)} LUTs, {net.levels} one behind the other, {net.flip_flops} flip-flops.",
         "module": name,
         "inputs": [{"name": port, "msb": bits - 1} for port, bits in inputs],
         "output": {"name": output, "msb": len(net.outputs) - 1, "value": _joined(net.outputs, nets)},
@@ -69,15 +69,27 @@ def module(net: Netlist, name: str, title: str, inputs: Sequence[Port], output: 
     }
 
 
-def _instance(node: Node, name: str, nets: Sequence[str]) -> dict[str, str]:
+def _luts(net: Netlist) -> int:
+    """LUTs of a netlist's tables, and of its counters on carry chains."""
+    return sum(
+        -(-len(n.tables) // (2 if len(n.inputs) <= net.paired_inputs else 1)) if isinstance(n, Luts) else 2 * isinstance(n, CarryCount)
+        for n in net.nodes
+    )
+
+
+def _instance(node: Node, name: str, nets: Sequence[str], paired_inputs: int) -> dict[str, str]:
     """Module, parameters and ports of a node."""
     match node:
         case Luts():
             n = len(node.inputs)
             tables = sum(table << (k << n) for k, table in enumerate(node.tables))
             literal = f"{len(node.tables) << n}'h{tables:x}"
-            return {"module": "bnn_luts", "parameters": f".N_IN({n}), .N_OUT({len(node.tables)}), .TABLES({literal})",
+            module = "bnn_lut_pairs" if n <= paired_inputs and len(node.tables) > 1 else "bnn_luts"
+            return {"module": module, "parameters": f".N_IN({n}), .N_OUT({len(node.tables)}), .TABLES({literal})",
                     "ports": f".i({{{_joined(node.inputs, nets)}}}), .o({name})"}  # fmt: skip
+        case CarryCount():
+            return {"module": "bnn_carry_count", "parameters": f".TWO({int(len(node.counted) == 4)}), .INVERTED(5'd{node.inverted})",
+                    "ports": f".i({{{_joined(node.inputs, nets)}}}), .sum({name})"}  # fmt: skip
         case Adder():
             return {"module": "bnn_carry_sum", "parameters": f".N_BITS({len(node.a)})",
                     "ports": f".a({{{_joined(node.a, nets)}}}), .b({{{_joined(node.b, nets)}}}), .carry({nets[node.carry]}), .sum({name})"}  # fmt: skip

@@ -22,8 +22,10 @@ from bnnhw.ir.pipeline import pipeline
 from bnnhw.lutmap.netlist import Netlist
 
 MATVEC, POPCOUNT, UNROLLED, LUTS = "bnn_matvec", "bnn_popcount", "unrolled\0", "luts\0"
-NETLISTS = "LUT_INPUTS"
+NETLISTS = "LOGIC"
 """Parameter of instances whose popcounts are netlists; it is none of their module's."""
+NODES = ("bnn_luts", "bnn_lut_pairs", "bnn_carry_sum", "bnn_carry_count", "bnn_stage")
+"""Modules of which netlists are made."""
 AXI = ("tdata", "tkeep", "tlast", "tvalid", "tready")
 
 
@@ -150,7 +152,7 @@ def _popcounts(chain: Pipeline, names: Naming) -> dict[str, str]:
 def emit_netlist(net: Netlist, top: str) -> dict[str, str]:
     """{path: text} of a netlist alone, as the module `top` with its inputs `x` and outputs `y`, and of what it needs of the library."""
     text = environment().get_template("netlist.v.j2").render(net=module(net, top, "A netlist alone.", [("x", net.n_inputs)], "y"))
-    return {f"rtl/{name}.v": library()[f"{name}.v"] for name in ("bnn_luts", "bnn_carry_sum", "bnn_stage")} | {f"rtl/{top}.v": text}
+    return {f"rtl/{name}.v": library()[f"{name}.v"] for name in NODES if f" {name} #(" in text} | {f"rtl/{top}.v": text}
 
 
 def _unrolled(chain: Pipeline, names: Naming) -> dict[str, str]:

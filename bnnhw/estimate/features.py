@@ -217,7 +217,7 @@ def features_of(i: Instance, target: str) -> Features:
 def netlist_of(i: Instance) -> Netlist:
     """The netlist of an unrolled product."""
     assert i.product is not None
-    return unrolled_stages(i.product, int(i.parameters["LUT_INPUTS"]), int(i.parameters["LATENCY"]) - 1)
+    return unrolled_stages(i.product, str(i.parameters["LOGIC"]), int(i.parameters["LATENCY"]) - 1)
 
 
 @lru_cache
@@ -252,8 +252,8 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     units = pe * planes
     stored = s.rom(pe * simd * (2 if p["GATE"] == 2 else 1), p["N_WORDS"], _style(raw))
     latency = p.get("LATENCY", 0)
-    if p.get("LUT_INPUTS"):
-        counted_luts, counted_registers = _counted(simd, Gate(p["GATE"]), p["LUT_INPUTS"], latency, s.target)
+    if "LOGIC" in raw:
+        counted_luts, counted_registers = _counted(simd, Gate(p["GATE"]), str(raw["LOGIC"]), latency, s.target)
         s.netlists = units * counted_luts
         s.register(units * counted_registers)
     else:
@@ -283,9 +283,9 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
 
 
 @lru_cache(maxsize=1 << 12)
-def _counted(simd: int, kind: Gate, lut_inputs: int, latency: int, target: str) -> tuple[int, int]:
+def _counted(simd: int, kind: Gate, logic: str, latency: int, target: str) -> tuple[int, int]:
     """LUTs and flip-flops of a popcount that is a netlist."""
-    net = popcount_stages(simd, kind, FABRICS[lut_inputs], latency)
+    net = popcount_stages(simd, kind, FABRICS[logic], latency)
     return luts(net, target, wide(target)), net.flip_flops
 
 
@@ -353,6 +353,21 @@ def _window(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     s.gates(margin=bits * bool(padded), padded=float(bool(padded)))
     s.flip_flops |= {"counters": counters * p["INDEX_W"], "index": 2 * p["INDEX_W"], "position": 3 * p["POS_W"], "address": 2 * p["ADDR_W"]}
     s.ram(bits, 1 << p["ADDR_W"], style=_style(raw))
+
+
+def _line_buffer(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    pixel, lines = p["PLANES"] * p["LANES"], (p["KERNEL_Y"] - 1) * p["DILATION_Y"]
+    columns = (p["KERNEL_X"] - 1) * p["DILATION_X"] + 1
+    phases = (p["STRIDE_X"] > 1) + (p["STRIDE_Y"] > 1)
+    entering = pixel * bool(p["TAIL_X"] or p["TAIL_Y"])
+    blanked = pixel * lines if p["TAIL_X"] else pixel * min(lines, p["PAD_Y"])
+    s.gates(index=2 * p["INDEX_W"], phases=phases * p["INDEX_W"], margin=entering + blanked, padded=float(bool(entering + blanked)))
+    s.flip_flops |= {"index": 2 * p["INDEX_W"], "phases": phases * p["INDEX_W"]}
+    s.register(pixel * p["KERNEL_Y"] * columns)
+    if lines and p["COLS"] > 1:
+        s.ram(pixel * lines, p["COLS"], style=_style(raw))
+    elif lines:
+        s.register(pixel * lines)
 
 
 def _gearbox(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
@@ -461,7 +476,7 @@ MODULES: dict[str, Callable[[Mapping[str, int], Parameters, _Size], None]] = {
     "bnn_matvec": _matvec, "bnn_threshold": _threshold, "bnn_affine": _affine, "bnn_accumulate": _accumulate, "bnn_window": _window,
     "bnn_gearbox": _gearbox, "bnn_replay": _replay, "bnn_fifo": _fifo, "bnn_pool": _pool, "bnn_frame": _frame, "bnn_last": _last,
     "bnn_turns": _turns, "bnn_fork": _fork, "bnn_add": _add, "bnn_concat": _concat, "bnn_multiply": _multiply, "bnn_table": _table,
-    "bnn_gather": _gather,
+    "bnn_gather": _gather, "bnn_line_buffer": _line_buffer,
 }  # fmt: skip
 """By module; `bnn_planes` is wires."""
 

@@ -17,7 +17,7 @@ from bnnhw.estimate.parts import Part, by_layer
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import Gate
 from bnnhw.ir.instances import Instance, Pipeline
-from bnnhw.lutmap.cost import LUT_INPUTS, luts
+from bnnhw.lutmap.cost import luts
 from bnnhw.lutmap.fabric import FABRICS
 from bnnhw.lutmap.popcount import least_luts
 from bnnhw.tools.targets import TARGETS, Cells
@@ -138,6 +138,8 @@ class ProductBound:
     """What a matrix-vector unit with weights from a memory costs at least."""
 
     target: str
+    logic: str
+    """Of its popcounts."""
     masked: bool
     """Whether weights may be 0."""
     multiplied: bool
@@ -154,7 +156,7 @@ class ProductBound:
         if bits == 1:
             return self._each("luts", {"units": 1, f"{'masked' if self.masked else 'gate'}_single": 1})
         kind = Gate.MASKED if self.masked else Gate.XNOR
-        return self._each("luts", {"units": 1}) + least_luts(bits, kind, FABRICS[LUT_INPUTS[self.target]])
+        return self._each("luts", {"units": 1}) + least_luts(bits, kind, FABRICS[self.logic])
 
     def register_bit(self) -> float:
         """Flip-flops of a bit of the data path."""

@@ -213,6 +213,7 @@ class _Module:
         self.logic = any(m.style is Style.LOGIC for m in found.memories)
         self.dsp = found.dsps > 0
         self.inputs = LUT_INPUTS[target]
+        self.logic_name = str(parameters.get("LOGIC", ""))
 
     def words(self, count: int, width: float) -> dict[str, Stage]:
         """A read-only memory in logic, from the address to its register."""
@@ -222,8 +223,8 @@ class _Module:
 
 def _matvec(m: _Module) -> dict[str, Stage]:
     p = m.p
-    if p.get("LUT_INPUTS"):
-        net = popcount_stages(p["SIMD"], Gate(p["GATE"]), FABRICS[p["LUT_INPUTS"]], p.get("LATENCY", 0))
+    if m.logic_name:
+        net = popcount_stages(p["SIMD"], Gate(p["GATE"]), FABRICS[m.logic_name], p.get("LATENCY", 0))
         counted: Terms = {"one": 1.0, "levels": net.levels}
     else:
         counted = {"one": 1.0, "simd": _log(p["SIMD"]), **_width("count", p["COUNT_W"])}
@@ -277,6 +278,11 @@ def _window(m: _Module) -> dict[str, Stage]:
     return {"position": Stage({"one": 1.0, **_width("position", p["POS_W"]), "counters": counters, WIDTH: _log(p["POS_W"] * counters)})}
 
 
+def _line_buffer(m: _Module) -> dict[str, Stage]:
+    p = m.p
+    return {"position": Stage({"one": 1.0, **_width("index", p["INDEX_W"]), WIDTH: _log(p["LANES"] * p["PLANES"] * p["KERNEL_Y"])}, m.block)}
+
+
 def _pool(m: _Module) -> dict[str, Stage]:
     p = m.p
     ranks = p["RANK_W"] << p["PLANES"] if p["ORDER"] == 2 else 1
@@ -315,12 +321,12 @@ STAGES: dict[str, Callable[[_Module], dict[str, Stage]]] = {
     "bnn_matvec": _matvec, "bnn_threshold": _threshold, "bnn_affine": _affine, "bnn_accumulate": _accumulate, "bnn_gearbox": _gearbox,
     "bnn_window": _window, "bnn_pool": _pool, "bnn_gather": _gather, "bnn_multiply": _multiply, "bnn_table": _table,
     "bnn_replay": _counted("ADDR_W", "PASS_W"), "bnn_fifo": _counted("ADDR_W"), "bnn_frame": _counted("BEAT_W"), "bnn_last": _counted("BEAT_W"),
-    "bnn_turns": _counted("TURN_W"), "bnn_fork": _counted("N_OUT"), "bnn_add": _counted("OUT_W"), "bnn_concat": _counted("BEAT_W"),
+    "bnn_line_buffer": _line_buffer, "bnn_turns": _counted("TURN_W"), "bnn_fork": _counted("N_OUT"), "bnn_add": _counted("OUT_W"), "bnn_concat": _counted("BEAT_W"),
 }  # fmt: skip
 """By module; `bnn_planes` is wires."""
 THROUGH = {
     "bnn_matvec": 1, "bnn_threshold": 1, "bnn_affine": 1, "bnn_accumulate": 1, "bnn_pool": 1, "bnn_table": 1, "bnn_add": 1, "bnn_concat": 1,
-    "bnn_multiply": 1, "bnn_turns": 1, "bnn_fork": 1, "bnn_gearbox": 2, "bnn_gather": 2, "bnn_planes": 0, "bnn_last": 0, "bnn_frame": 1,
+    "bnn_multiply": 1, "bnn_turns": 1, "bnn_fork": 1, "bnn_gearbox": 2, "bnn_gather": 2, "bnn_line_buffer": 1, "bnn_planes": 0, "bnn_last": 0, "bnn_frame": 1,
 }  # fmt: skip
 """LUTs from `m_ready` to `s_ready`; modules that are not named cut the path."""
 CUT = {"bnn_fifo": 1, "bnn_replay": 1, "bnn_window": 2}
@@ -373,7 +379,7 @@ def paths(i: Instance, target: str) -> dict[str, Levels]:
     """The candidates' levels by the fitted formulas; those of an unrolled product are known."""
     if i.product is not None:
         net = netlist_of(i)
-        return {"netlist": Levels(luts=net.levels, fanout=_log(net.fanout))}
+        return {"netlist": Levels(luts=net.levels, carries=net.chains, fanout=_log(net.fanout))}
     fit = fit_of(target).get(i.module)
     if fit is None:
         return {}

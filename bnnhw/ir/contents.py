@@ -9,7 +9,7 @@ import numpy as np
 
 from bnnhw.ir import design as d
 from bnnhw.ir.encoding import I64, U8
-from bnnhw.ir.hardware import Gate, Headed, affine_terms, gate, head_form, popcount_thresholds
+from bnnhw.ir.hardware import Gate, Headed, PopcountForm, affine_terms, gate, head_form, popcount_thresholds
 from bnnhw.ir.heads import Thresholds
 from bnnhw.ir.instances import Instance, Memory
 from bnnhw.ir.layers import Gather, Layer, MatVec, Requantise, Table
@@ -95,16 +95,15 @@ def _table_entries(layer: Table) -> I64:
 
 def head_fields(layer: Headed, f: d.Folding, memory: Memory, parameters: Mapping[str, int | str]) -> list[Field]:
     """Limits below flips, or scales below biases; words in the order (border class, group, row fold, part)."""
-    if isinstance(layer.head, Thresholds) and memory is Memory.HEAD:
-        return _limits(layer, layer.head, f, int(parameters["LIMIT_W"]))
+    if isinstance(layer.head, Thresholds) and memory in (Memory.HEAD, Memory.TOTAL):
+        return _limits(layer, layer.head, f, head_form(layer, memory), int(parameters["LIMIT_W"]))
     scale, bias = affine_terms(layer, memory)
     fold = {Memory.HEAD: _rows, Memory.TOTAL: _rows, Memory.SCALE: _plane_rows, Memory.PARTIAL: _segment_rows}[memory]
     scales = Field(fold(np.broadcast_to(scale, bias.shape), layer, f, 0), int(parameters["SCALE_W"]))
     return [scales, Field(fold(bias, layer, f, 0), int(parameters["BIAS_W"]))]
 
 
-def _limits(layer: Headed, head: Thresholds, f: d.Folding, bits: int) -> list[Field]:
-    form = head_form(layer)
+def _limits(layer: Headed, head: Thresholds, f: d.Folding, form: PopcountForm, bits: int) -> list[Field]:
     limits = popcount_thresholds(head, form)
     never = int(form.high.max()) + 1
     fields = [Field(_rows(limits[..., k], layer, f, never), bits) for k in range(limits.shape[2])]

@@ -10,6 +10,7 @@ from bnnhw.ir.encoding import Format, Integers
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Concat, Gather, Layer, MatVec, Pool, Requantise, SumPool, Windowed
+from bnnhw.ir.window import Raster
 
 
 class MemoryStyle(StrEnum):
@@ -31,11 +32,13 @@ class Logic(StrEnum):
     """Netlists of LUTs of up to six inputs."""
     LUT4 = "lut4"
     """Netlists of LUTs of up to four inputs."""
+    CARRY = "carry"
+    """Netlists of LUTs of up to six inputs and counters on carry chains, which Xilinx' families have primitives for."""
 
     @property
-    def lut_inputs(self) -> int:
-        """Of the netlists' LUTs; 0 for plain logic."""
-        return {"plain": 0, "lut6": 6, "lut4": 4}[self]
+    def of_netlists(self) -> Logic:
+        """That of what always is a netlist."""
+        return Logic.LUT6 if self is Logic.PLAIN else self
 
 
 class Implementation(StrEnum):
@@ -69,7 +72,7 @@ class Folding:
     lanes: int = 0
     """Channels in a word of the sliding window's buffer, or elements a cycle: a divisor of the channels; 0 where neither is."""
     buffer_words: int = 0
-    """Words of that buffer, a power of two; 0 without a window."""
+    """Words of that buffer, a power of two; 0 without a window, and with a line buffer."""
     registers: int = 0
     """Pipeline registers in the popcounts of a product, or in an unrolled one before the last."""
     fifo_words: int = 2
@@ -114,6 +117,7 @@ def unrolled(layer: MatVec, folding: Folding) -> Folding:
         planes=layer.weights.planes,
         input_planes=0,
         implementation=Implementation.UNROLLED,
+        fifo_words=max(folding.fifo_words, Raster.of(layer.window).pause) if has_lines(layer) else folding.fifo_words,
     )
 
 
@@ -121,7 +125,6 @@ def unrolled_obstacle(layer: MatVec) -> str | None:
     """What is in the way of unrolling a layer; None where nothing but its size may be."""
     return (
         "its windows are in groups" if layer.window.groups > 1
-        else "its margin makes border classes" if len(layer.head.per_class) > 1
         else "its partial sums are narrowed" if layer.partial is not None
         else None
     )  # fmt: skip
@@ -134,6 +137,19 @@ def check_unrolled(layer: Layer) -> None:
     reason = unrolled_obstacle(layer)
     if reason is not None:
         raise BnnhwError(f"layer {layer.name!r}: {reason}, it cannot be unrolled; use implementation: folded")
+
+
+def has_lines(layer: Layer) -> bool:
+    """Whether a product, unrolled, has a line buffer for its sliding window: unless its margin is wider than the window's reach."""
+    if not isinstance(layer, MatVec) or layer.window.whole or unrolled_obstacle(layer) is not None:
+        return False
+    w = layer.window
+    return all(w.pad[axis] <= w.dilation[axis] * (w.kernel[axis] - 1) for axis in (0, 1))
+
+
+def line_buffered(layer: Layer, f: Folding) -> bool:
+    """Whether a folding gives a product a line buffer."""
+    return f.implementation is Implementation.UNROLLED and has_lines(layer)
 
 
 def frame_lanes(bits: int, elements: int) -> int:
@@ -271,7 +287,8 @@ def check(net: Network, design: Design) -> None:
 
 
 def _check_folding(layer: Layer, f: Folding) -> None:
-    limits = [("fifo", f.fifo_words, 2, 1 << 20)]
+    pause = Raster.of(layer.window).pause if isinstance(layer, MatVec) and line_buffered(layer, f) else 0
+    limits = [("fifo", f.fifo_words, max(2, pause), 1 << 20)]
     if isinstance(layer, MatVec | Gather):
         # Up to twice the layer's size, the surplus being neutral lanes: published foldings have such.
         limits.append(("pe", f.pe, 1, 2 * layer.out_shape[0] // layer.window.groups))
@@ -293,6 +310,11 @@ def _check_folding(layer: Layer, f: Folding) -> None:
     joins = len(layer.sources) > 1
     if len(f.queue_words) != (len(layer.sources) if joins else 0):
         raise BnnhwError(f"layer {f.name!r}: {len(f.queue_words)} queues for {len(layer.sources)} inputs; give one each where there are two")
+    if line_buffered(layer, f):
+        channels = layer.sources[0][0][0]
+        if f.lanes != channels or f.buffer_words:
+            raise BnnhwError(f"layer {f.name!r}: unrolled it has a line buffer of {channels} lanes; remove lanes and buffer")
+        return
     if not windowed(layer) and f.buffer_words:
         raise BnnhwError(f"layer {f.name!r}: lanes and buffer belong to a sliding window, it has none; remove them")
     if not windowed(layer) and not elementwise(layer):

@@ -116,9 +116,15 @@ def popcount_form(layer: MatVec) -> PopcountForm:
     return PopcountForm(coeffs, scale // common, factor, constant, (low - constant) // factor, (high - constant) // factor)
 
 
-def head_form(layer: Headed) -> PopcountForm:
-    """The form of the totals that a head sees: popcounts behind a product, the numbers themselves elsewhere."""
-    if isinstance(layer, MatVec):
+def gives_levels(layer: MatVec) -> bool:
+    """Whether an unrolled product compares its totals itself: its thresholds are the same at every place."""
+    return isinstance(layer.head, Thresholds) and len(layer.head.per_class) == 1
+
+
+@lru_cache(maxsize=64)
+def head_form(layer: Headed, memory: Memory = Memory.HEAD) -> PopcountForm:
+    """The form of the totals that a head sees: popcounts behind a folded product, the numbers themselves elsewhere."""
+    if isinstance(layer, MatVec) and memory is not Memory.TOTAL:
         return popcount_form(layer)
     low, high = head_range(layer)
     one = np.ones(len(low), np.int64)

@@ -12,8 +12,8 @@ from bnnhw.ir import design as d
 from bnnhw.ir.contents import head_fields
 from bnnhw.ir.encoding import Format, Integers, signed_bits
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.hardware import Headed, affine_terms, gate, head_form, head_range, index_bits, plane_terms, popcount_form
-from bnnhw.ir.heads import Fixed, Sums, Thresholds
+from bnnhw.ir.hardware import Headed, affine_terms, gate, gives_levels, head_form, head_range, index_bits, plane_terms, popcount_form
+from bnnhw.ir.heads import Fixed, Sums
 from bnnhw.ir.instances import Instance, Memory, Pipeline, Stream, Wire
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import Add, Concat, Gather, Layer, MatVec, Multiply, Pool, Requantise, SumPool, Table
@@ -115,7 +115,8 @@ class Parts(Wiring):
 
     def sliding(self, layer: MatVec | Gather, f: d.Folding, end: Wire) -> Wire:
         """The sliding window of a product."""
-        return self.window(layer, f, end, 0 if isinstance(layer, Gather) else _code_bits(layer.x, layer.window.pad_level))
+        pad_bits = 0 if isinstance(layer, Gather) else _code_bits(layer.x, layer.window.pad_level)
+        return (self.line_buffer if d.line_buffered(layer, f) else self.window)(layer, f, end, pad_bits)
 
     def vectors(self, layer: MatVec | Gather, f: d.Folding, end: Wire) -> Wire:
         """A product's inputs, `f.simd` of a window a beat, or one for lookups."""
@@ -175,20 +176,21 @@ class Parts(Wiring):
         return self.head(layer, f, w.groups * rows, end)
 
     def unrolled(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
-        """An unrolled product with its thresholds, or with its totals and their affine behind them."""
+        """An unrolled product with its thresholds, or with its totals and their head behind them."""
         outputs, pixels, name = layer.weights.outputs, layer.window.out_pixels, layer.name
         low, high = layer.dot_range
-        planes, bits = (layer.head.code.planes, 1) if isinstance(layer.head, Thresholds) else (1, signed_bits(int(low.min()), int(high.max())))
-        parameters: dict[str, int | str] = {"LATENCY": f.registers + 1, "LUT_INPUTS": self.logic.lut_inputs or d.Logic.LUT6.lut_inputs}
+        levels = gives_levels(layer)
+        planes, bits = (layer.out.planes, 1) if levels else (1, signed_bits(int(low.min()), int(high.max())))
+        parameters: dict[str, int | str] = {"LATENCY": f.registers + 1, "LOGIC": str(self.logic.of_netlists)}
         m = Stream(outputs * pixels, outputs, outputs, planes, bits)
         end = self.add("bnn_unrolled", f"{name}_unrolled", name, parameters, (end,), m, pixels, product=layer)
-        return end if isinstance(layer.head, Thresholds) else self.affine(f"{name}_affine", layer, f, end, 1, layer.head.fixed, Memory.TOTAL)
+        return end if levels else self.head(layer, f, 1, end, Memory.TOTAL)
 
     def popcounts(self, f: d.Folding, words: int) -> dict[str, int | str]:
         """Parameters of the popcounts, where they are not plain and at once; plain are those of one lane, and of constant weights, which tools fold."""
         parameters: dict[str, int | str] = {"LATENCY": f.registers} if f.registers else {}
         plain = words == 1 or f.simd == 1 or self.logic is d.Logic.PLAIN
-        return parameters if plain else parameters | {"LUT_INPUTS": self.logic.lut_inputs}
+        return parameters if plain else parameters | {"LOGIC": str(self.logic)}
 
     def gather(self, layer: Gather, f: d.Folding, end: Wire) -> Wire:
         """The lookups of a layer and its head, behind what feeds them."""
@@ -205,18 +207,18 @@ class Parts(Wiring):
         end = self.add("bnn_gather", f"{name}_gather", name, parameters, (end,), m, beats, memory=Memory.WEIGHTS)
         return self.head(layer, f, rows, end)
 
-    def head(self, layer: Headed, f: d.Folding, folds: int, end: Wire) -> Wire:
+    def head(self, layer: Headed, f: d.Folding, folds: int, end: Wire, memory: Memory = Memory.HEAD) -> Wire:
         """Thresholds or affine behind totals, with their tables of border classes."""
         if isinstance(layer.head, Sums):
-            return self.affine(f"{layer.name}_affine", layer, f, end, folds, layer.head.fixed, Memory.HEAD)
+            return self.affine(f"{layer.name}_affine", layer, f, end, folds, layer.head.fixed, memory)
         s, code = end.stream, layer.head.code
         toggles = [sum(int(a != b) << q for q, (a, b) in enumerate(zip(*pair, strict=True))) for pair in pairwise(code.codebook)]
         parameters = self.addresses(layer, s.lanes, folds) | {
-            "SUM_W": s.elem_bits, "LIMIT_W": max(s.elem_bits, head_form(layer).sum_bits), "N_LIMITS": code.levels - 1, "FLIPS": int(layer.head.flip is not None), "PLANES": code.planes,
+            "SUM_W": s.elem_bits, "LIMIT_W": max(s.elem_bits, head_form(layer, memory).sum_bits), "N_LIMITS": code.levels - 1, "FLIPS": int(layer.head.flip is not None), "PLANES": code.planes,
             "START": literal([int(b) for b in code.codebook[0]], 1), "TOGGLES": literal(toggles, code.planes),
         }  # fmt: skip
         m = Stream(s.elements, s.vector, s.lanes, code.planes)
-        return self.meeting("bnn_threshold", f"{layer.name}_threshold", layer, f, parameters, end, m, Memory.HEAD)
+        return self.meeting("bnn_threshold", f"{layer.name}_threshold", layer, f, parameters, end, m, memory)
 
     def meeting(
         self, module: str, name: str, layer: Headed, f: d.Folding, parameters: dict[str, int | str], end: Wire, m: Stream, memory: Memory

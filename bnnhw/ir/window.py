@@ -110,3 +110,40 @@ def _classes(out: int, size: int, kernel: int, stride: int, dilation: int, befor
     seen: dict[tuple[bool, ...], int] = {}
     index = tuple(seen.setdefault(tuple(row), len(seen)) for row in ((at >= 0) & (at < size)).tolist())
     return index, np.array(list(seen), bool)
+
+
+@dataclass(frozen=True)
+class Raster:
+    """What a line buffer goes through for a frame, a pixel a cycle: the map, and of its margin what is below and at the right."""
+
+    below: int
+    """Rows of margin."""
+    right: int
+    """Columns of margin; they serve the next row's left margin too."""
+    rows: int
+    """All of them."""
+    columns: int
+    first: int
+    """Pixel that completes the first window, of all."""
+    last: int
+    """The same of the last window."""
+
+    @staticmethod
+    def of(w: Window) -> Raster:
+        """The raster of a window whose left and upper margins are within its reach."""
+        (_, rows, columns), outputs = w.shape, (w.out_rows, w.out_columns)
+        first_y, first_x = (w.dilation[axis] * (w.kernel[axis] - 1) - w.pad[axis] for axis in (0, 1))
+        last_y, last_x = (first + (n - 1) * step for first, n, step in zip((first_y, first_x), outputs, w.stride, strict=True))
+        below, right = max(0, last_y - (rows - 1)), max(w.pad[1], last_x - (columns - 1))
+        width = columns + right
+        return Raster(below, right, rows + below, width, first_y * width + first_x, last_y * width + last_x)
+
+    @property
+    def beats(self) -> int:
+        """Cycles of a frame."""
+        return self.rows * self.columns
+
+    @property
+    def pause(self) -> int:
+        """Cycles between the last window of a frame and the first of the next."""
+        return self.beats - 1 - self.last + self.first

@@ -12,6 +12,7 @@ from bnnhw.ir.hardware import index_bits
 from bnnhw.ir.instances import Instance, Stream, Wire
 from bnnhw.ir.integer import PORT
 from bnnhw.ir.layers import Pool, SumPool, Windowed
+from bnnhw.ir.window import Raster
 
 
 class Wiring:
@@ -117,6 +118,25 @@ class Wiring:
         m = Stream(w.out_pixels * w.taps * channels, w.taps * channels // groups, f.lanes, s.planes, s.elem_bits)
         beats = max(d.input_beats(layer, f.lanes), d.window_beats(layer, f.lanes))
         return self.add("bnn_window", f"{layer.name}_window", layer.name, parameters, (end,), m, beats)
+
+    def line_buffer(self, layer: Windowed, f: d.Folding, end: Wire, pad_bits: int) -> Wire:
+        """The sliding window that gives each window in one beat, and before it the width converter and the queue of what comes during margins."""
+        w = layer.window
+        channels, rows, columns = w.shape
+        end = self.adapt(layer.name, f"{layer.name}_in", end, channels, channels)
+        s, raster = end.stream, Raster.of(w)
+        lines = w.dilation[0] * (w.kernel[0] - 1)
+        parameters: dict[str, int | str] = {
+            "LANES": channels, "PLANES": s.planes * s.elem_bits, "ROWS": rows, "COLS": columns, "OUT_COLS": w.out_columns,
+            "KERNEL_Y": w.kernel[0], "KERNEL_X": w.kernel[1], "STRIDE_Y": w.stride[0], "STRIDE_X": w.stride[1],
+            "DILATION_Y": w.dilation[0], "DILATION_X": w.dilation[1], "PAD_Y": w.pad[0], "PAD_X": w.pad[1], "TAIL_Y": raster.below, "TAIL_X": raster.right,
+            "PAD_BITS": pad_bits, "INDEX_W": index_bits(max(raster.rows, raster.columns, *w.stride, lines) + 1),
+            "ADDR_W": index_bits(columns), **styled(f.window_memory),
+        }  # fmt: skip
+        m = Stream(w.out_pixels * w.fan_in, w.fan_in, w.fan_in, s.planes, s.elem_bits)
+        if raster.beats > rows * columns:
+            end = self.queue(layer.name, f"{layer.name}_lines_fifo", end, max(2, raster.beats - rows * columns))
+        return self.add("bnn_line_buffer", f"{layer.name}_lines", layer.name, parameters, (end,), m, raster.beats)
 
     def accumulate(self, layer: str, end: Wire, m: Stream, pe: int, lanes: int, parts: int, scales: list[int]) -> Wire:
         """Weighted sums over `lanes` neighbours and `parts` beats; scales [parts * lanes]."""

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from bnnhw.lutmap.netlist import ONE, ZERO, Adder, Luts, Netlist, Node
+from bnnhw.lutmap.fabric import Fabric
+from bnnhw.lutmap.netlist import ONE, ZERO, Adder, CarryCount, Luts, Netlist, Node
 
 
 class Builder:
     """A netlist in the making."""
 
-    def __init__(self, n_inputs: int) -> None:
-        self.n_inputs = n_inputs
+    def __init__(self, n_inputs: int, fabric: Fabric) -> None:
+        self.n_inputs, self.fabric = n_inputs, fabric
         self.nodes: list[Node] = []
         self.arrival = [0] * (2 + n_inputs)
         """LUTs before each net."""
@@ -40,13 +41,17 @@ class Builder:
         """Nets of a + b + carry, the carry out last."""
         return self._add(Adder(tuple(a), tuple(b), carry))
 
+    def counter(self, counted: Sequence[int], entering: tuple[int, int], inverted: int) -> list[int]:
+        """Nets of the three bits of a sum, as of CarryCount."""
+        return self._add(CarryCount(tuple(counted), entering, inverted))
+
     def plain(self, x: int) -> int:
         """Net of a literal."""
         return self.lut([x >> 1], 0b01) if x & 1 else x >> 1
 
     def netlist(self, outputs: Sequence[int]) -> Netlist:
         """What leads to these outputs."""
-        return _needed(Netlist(self.n_inputs, tuple(self.nodes), tuple(outputs)))
+        return _needed(Netlist(self.n_inputs, tuple(self.nodes), tuple(outputs), self.fabric.paired_inputs))
 
     def _add(self, node: Node) -> list[int]:
         first = self._known.get(node)
@@ -100,7 +105,7 @@ def _needed(net: Netlist) -> Netlist:
             case Luts():
                 ports = [k for k in range(len(node.tables)) if live[first + k]]
                 nodes.append(replace(node.reading(renamed), tables=tuple(node.tables[k] for k in ports)))
-            case Adder():
+            case Adder() | CarryCount():
                 ports = list(range(node.n_outputs))
                 nodes.append(node.reading(renamed))
             case _:
@@ -108,4 +113,4 @@ def _needed(net: Netlist) -> Netlist:
         for k in ports:
             renamed[first + k] = n
             n += 1
-    return Netlist(net.n_inputs, tuple(nodes), tuple(renamed[o] for o in net.outputs))
+    return replace(net, nodes=tuple(nodes), outputs=tuple(renamed[o] for o in net.outputs))

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bnnhw.lutmap.netlist import Adder, Luts, Netlist
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.lutmap.netlist import Adder, CarryCount, Luts, Netlist
 
 LUT_INPUTS = {"xc7": 6, "xcup": 6, "ecp5": 4, "gowin": 4, "ice40": 4}
 """By family."""
+XILINX = ("xc7", "xcup")
+"""Families that have LUTs of two outputs, and carry chains beside them."""
 Wide = Mapping[tuple[int, int], int]
 """LUTs of tables that have more inputs than a family's LUTs, by inputs and table."""
 
 
 def luts(net: Netlist, target: str, wide: Wide) -> int:
     """LUTs of a netlist in the family named `target`."""
-    return sum(node_luts(node, target, wide) for node in net.nodes)
+    if net.paired_inputs and target not in XILINX:
+        raise BnnhwError(f"logic 'carry' is for {' and '.join(XILINX)}, not for target {target!r}; use logic: lut{LUT_INPUTS[target]}")
+    return sum(node_luts(node, target, wide, net.paired_inputs) for node in net.nodes)
 
 
-def node_luts(node: object, target: str, wide: Wide) -> int:
-    """LUTs of a node: one for each table, and for each bit of an adder, with what its family adds at the ends of the chain."""
+def node_luts(node: object, target: str, wide: Wide, paired_inputs: int = 0) -> int:
+    """LUTs of a node: one for each table, or two of few inputs, and for each bit of an adder, with what its family adds at the ends of the chain."""
     match node:
         case Luts():
             n = len(node.inputs)
             if n <= LUT_INPUTS[target]:
-                return len(node.tables)
+                return -(-len(node.tables) // 2) if n <= paired_inputs else len(node.tables)
             return sum(wide.get((n, table), 1 << n - LUT_INPUTS[target]) for table in node.tables)
+        case CarryCount():
+            return 2
         case Adder():
             bits = len(node.a)
             return {"ecp5": 2 * (bits // 2 + 1), "gowin": bits + 1}.get(target, bits)

@@ -26,12 +26,26 @@ TRIED = 4
 """Columns of two bits or more up to which every counter is tried."""
 
 
+CHAINED: tuple[Counter, ...] = ((0, 7), (1, 5))
+"""Counters that are two LUTs before a carry chain, where there are such."""
+
+
 @lru_cache
 def counters(fabric: Fabric) -> tuple[Counter, ...]:
     """Half adders, and those that save a third of a bit a LUT or more; the best of one column first."""
     found = [(k, n) for n in range(2, fabric.lut_inputs + 1) for k in range(fabric.lut_inputs + 1 - n) if 2 * k + n <= 7]
-    good = [c for c in found if c == HALF or 3 * (sum(c) - _out_bits(c)) >= _out_bits(c)]
-    return tuple(sorted(good, key=lambda c: (-(sum(c) - _out_bits(c)) / _out_bits(c), c)))
+    found += [c for c in CHAINED if fabric.xilinx and c not in found]
+
+    def saved(c: Counter) -> float:
+        return (sum(c) - _out_bits(c)) / _luts_of(c, fabric)
+
+    return tuple(sorted((c for c in found if c == HALF or 3 * saved(c) >= 1), key=lambda c: (-saved(c), c)))
+
+
+@lru_cache
+def _luts_of(counter: Counter, fabric: Fabric) -> int:
+    """LUTs of a counter."""
+    return 2 if fabric.xilinx and counter in CHAINED else fabric.luts(sum(counter), _out_bits(counter))
 
 
 @lru_cache
@@ -49,14 +63,14 @@ def plan(heights: tuple[int, ...], fabric: Fabric, limits: int = 0, done: int = 
     best = counters(fabric)[0]
     if heights[0] > BULK:
         times = (heights[0] - BULK - 1) // (best[1] - 1) + 1
-        return times * _out_bits(best) + luts(after(heights, best, times), fabric, limits, done), best
+        return times * _luts_of(best, fabric) + luts(after(heights, best, times), fabric, limits, done), best
     if limits and _fits(heights, fabric, done):
         return limits * _compare_luts(done, sum(heights), fabric), DECIDE
     here, above = heights[0], heights[1] if len(heights) > 1 else 0
     options = [c for c in counters(fabric) if c[1] <= here and c[0] <= above and (c != HALF or here == 2)]
     if len(heights) > TRIED and sum([height > 1 for height in heights]) > TRIED:
         options = options[:1]
-    found = [(_out_bits(c) + luts(after(heights, c), fabric, limits, done), c) for c in options]
+    found = [(_luts_of(c, fabric) + luts(after(heights, c), fabric, limits, done), c) for c in options]
     if not limits and len(heights) >= fabric.least_adder and heights[0] <= 3 and max(heights[1:]) <= 2:
         found.append((len(heights) + fabric.carry_luts, ADDER))
     return min(found, key=lambda p: p[0])
@@ -153,13 +167,29 @@ class _Heap:
     def count(self, step: Counter) -> None:
         """Set a counter at the lowest column."""
         above, here = step
+        if self.fabric.xilinx and step in CHAINED:
+            out = self._chained([*self.columns[0].take(here), *(self.columns[1].take(above) if above else [])], here)
+        else:
+            out = self._looked_up(above, here)
+        self.columns += [_Column(self.build) for _ in range(len(out) - len(self.columns))]
+        for column, x in zip(self.columns, out, strict=False):
+            column.add(x)
+        self._settle()
+
+    def _looked_up(self, above: int, here: int) -> list[int]:
+        """Literals of the bits of a counter of LUTs."""
         pins = sorted(self.columns[0].take(here), key=_polarity) + (sorted(self.columns[1].take(above), key=_polarity) if above else [])
         inverted = sum((x & 1) << k for k, x in enumerate(pins))
-        out = self.build.luts([x >> 1 for x in pins], weighted_tables((1,) * here + (2,) * above, inverted))
-        self.columns += [_Column(self.build) for _ in range(len(out) - len(self.columns))]
-        for column, net in zip(self.columns, out, strict=False):
-            column.add(literal(net))
-        self._settle()
+        return [literal(net) for net in self.build.luts([x >> 1 for x in pins], weighted_tables((1,) * here + (2,) * above, inverted))]
+
+    def _chained(self, pins: list[int], here: int) -> list[int]:
+        """The same of a counter on a carry chain; where most bits of weight 1 are inverted, of the opposite sum, which is 7 less this one."""
+        opposite = int(2 * sum(x & 1 for x in pins[:here]) > here)
+        ones = sorted((x ^ opposite for x in pins[:here]), key=_polarity)
+        counted = [*ones[2:], *(x ^ opposite for x in pins[here:])]
+        inverted = sum((x & 1) << k for k, x in enumerate(counted))
+        out = self.build.counter([x >> 1 for x in counted], (ones[0] >> 1, ones[1] >> 1), inverted)
+        return [literal(net) ^ opposite for net in out]
 
     def _settle(self) -> None:
         """Take away what is done."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from bnnhw.ir.encoding import I64, Alphabet, Integers, signed_bits
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.hardware import gives_levels
 from bnnhw.ir.heads import Thresholds
 from bnnhw.ir.layers import MatVec
 from bnnhw.lutmap.builder import Builder
@@ -22,22 +23,25 @@ from bnnhw.lutmap.stages import pipelined
 DEFAULT = Sharing()
 PER_WEIGHT = (0.85, 0.33)
 """LUTs of a weight that is not 0, in a layer where nearly all are, and where none is."""
+CHAINED = 0.62
+"""Part of them that is left with counters on carry chains."""
 MOST_LUTS = 400_000
 """Of a layer, as predicted; more would take too much memory and time to build."""
 
 
-def predicted_luts(layer: MatVec) -> int:
+def predicted_luts(layer: MatVec, logic: str = "lut6") -> int:
     """LUTs that a layer takes, roughly, from its weights alone: before a netlist is built."""
     sizes = np.bincount(np.abs(layer.weights.values).ravel())
     digits = _digits(np.arange(len(sizes)))
     used = sum(int(sizes[d != 0].sum()) for d in digits)
     dense = used / max(1, len(digits) * layer.weights.values.size)
-    return round(used * _planes(layer) * (PER_WEIGHT[0] + (PER_WEIGHT[1] - PER_WEIGHT[0]) * dense))
+    per_weight = PER_WEIGHT[0] + (PER_WEIGHT[1] - PER_WEIGHT[0]) * dense
+    return round(used * _planes(layer) * per_weight * (CHAINED if FABRICS[logic].xilinx else 1))
 
 
-def check_size(layer: MatVec, most: float = MOST_LUTS, instead: Callable[[], str] = lambda: "with a PE and SIMD") -> None:
+def check_size(layer: MatVec, logic: str = "lut6", most: float = MOST_LUTS, instead: Callable[[], str] = lambda: "with a PE and SIMD") -> None:
     """Refuse a layer that would be too large a netlist: BnnhwError with what it would take, and what to take instead."""
-    luts, most = predicted_luts(layer), min(most, MOST_LUTS)
+    luts, most = predicted_luts(layer, logic), min(most, MOST_LUTS)
     if luts > most:
         raise BnnhwError(
             f"layer {layer.name!r}: unrolled it takes about {luts} LUTs, over the limit of {most:.0f}; use implementation: folded {instead()}"
@@ -45,17 +49,18 @@ def check_size(layer: MatVec, most: float = MOST_LUTS, instead: Callable[[], str
 
 
 @lru_cache(maxsize=64)
-def unrolled(layer: MatVec, lut_inputs: int, sharing: Sharing = DEFAULT) -> Netlist:
+def unrolled(layer: MatVec, logic: str, sharing: Sharing = DEFAULT) -> Netlist:
     """A layer's outputs from its inputs; equal layers are netlists of their own.
 
-    Inputs: the window's bits, plane by plane. Outputs: with thresholds the levels' bits, plane by plane; with sums the
-    totals in two's complement, each of the bits of the widest.
+    Inputs: the window's bits, plane by plane. Outputs: with thresholds the levels' bits, plane by plane; with sums, or
+    border classes, the totals in two's complement, each of the bits of the widest.
     """
-    check_size(layer)
-    fabric = FABRICS[lut_inputs]
-    build = Builder(_planes(layer) * layer.window.fan_in)
+    check_size(layer, logic)
+    fabric = FABRICS[logic]
+    build = Builder(_planes(layer) * layer.window.fan_in, fabric)
     numbers, weights, (low, high) = _numbers(build, layer), layer.weights.values, layer.dot_range
-    if isinstance(layer.head, Thresholds):
+    if gives_levels(layer):
+        assert isinstance(layer.head, Thresholds)
         return build.netlist(_levels(build, numbers, weights, layer.head, (low, high), fabric, sharing))
     bits = signed_bits(int(low.min()), int(high.max()))
     found = _weighted(build, numbers, weights, fabric, sharing)
@@ -63,9 +68,9 @@ def unrolled(layer: MatVec, lut_inputs: int, sharing: Sharing = DEFAULT) -> Netl
 
 
 @lru_cache(maxsize=64)
-def unrolled_stages(layer: MatVec, lut_inputs: int, registers: int) -> Netlist:
+def unrolled_stages(layer: MatVec, logic: str, registers: int) -> Netlist:
     """The same with the default sharing, and registers on the way."""
-    return pipelined(unrolled(layer, lut_inputs), registers)
+    return pipelined(unrolled(layer, logic), registers)
 
 
 def _planes(layer: MatVec) -> int:

@@ -62,6 +62,38 @@ class Adder:
 
 
 @dataclass(frozen=True)
+class CarryCount:
+    """The three bits of a sum of seven bits, or of five and then one of weight 2, on a carry chain.
+
+    Bits of `inverted` count where they are 0: of the first five, or of the first three and the one of weight 2.
+    The last two, of weight 1, enter the chain and cannot be.
+    """
+
+    counted: tuple[int, ...]
+    """Five of weight 1, or three and one of weight 2."""
+    entering: tuple[int, int]
+    inverted: int = 0
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """What is counted, what enters."""
+        return (*self.counted, *self.entering)
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """Of the inputs."""
+        return (1, 1, 1, 1, 1, 1, 1) if len(self.counted) == 5 else (1, 1, 1, 2, 1, 1)
+
+    @property
+    def n_outputs(self) -> int:
+        return 3
+
+    def reading(self, nets: Sequence[int]) -> CarryCount:
+        """The same with each input net replaced by `nets` of it."""
+        return CarryCount(tuple(nets[i] for i in self.counted), (nets[self.entering[0]], nets[self.entering[1]]), self.inverted)
+
+
+@dataclass(frozen=True)
 class Register:
     """Flip-flops that all take their inputs when the netlist is enabled."""
 
@@ -72,7 +104,7 @@ class Register:
         return len(self.inputs)
 
 
-Node = Luts | Adder | Register
+Node = Luts | Adder | CarryCount | Register
 
 
 @dataclass(frozen=True)
@@ -82,6 +114,8 @@ class Netlist:
     n_inputs: int
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
+    paired_inputs: int = 0
+    """Inputs up to which two functions of the same ones are one LUT."""
 
     @cached_property
     def firsts(self) -> tuple[int, ...]:
@@ -112,12 +146,17 @@ class Netlist:
         """LUTs one behind the other between registers, a carry chain being one."""
         return max(arrivals(self), default=0)
 
+    @cached_property
+    def chains(self) -> int:
+        """Carry chains one behind the other between registers."""
+        return max(arrivals(self, (Adder, CarryCount)), default=0)
 
-def arrivals(net: Netlist) -> list[int]:
-    """[nets] LUTs between each net and the registers or inputs before it."""
+
+def arrivals(net: Netlist, counted: tuple[type, ...] = (Luts, Adder, CarryCount)) -> list[int]:
+    """[nets] LUTs, or nodes of some kinds alone, between each net and the registers or inputs before it."""
     level = [0] * net.firsts[-1]
     for node, first in zip(net.nodes, net.firsts, strict=False):
-        at = 0 if isinstance(node, Register) else 1 + max((level[i] for i in node.inputs), default=0)
+        at = 0 if isinstance(node, Register) else isinstance(node, counted) + max((level[i] for i in node.inputs), default=0)
         level[first : first + node.n_outputs] = [at] * node.n_outputs
     return level
 
@@ -143,9 +182,22 @@ def evaluate(net: Netlist, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
                     values[first + i] = a ^ b ^ carry
                     carry = (a & b) | (carry & (a | b))
                 values[first + len(node.a)] = carry
+            case CarryCount():
+                bits = [values[net] ^ (values[ONE] if node.inverted >> k & 1 else values[ZERO]) for k, net in enumerate(node.inputs)]
+                values[first : first + 3] = _summed(bits, node.weights)
             case Register():
                 values[first : first + len(node.inputs)] = values[list(node.inputs)]
     return np.unpackbits(values[list(net.outputs)].view(np.uint8), axis=1, count=n, bitorder="little").T
+
+
+def _summed(bits: Sequence[NDArray[np.uint64]], weights: Sequence[int]) -> NDArray[np.uint64]:
+    """[3, words] the bits of a sum below 8 of bits with weights 1 and 2."""
+    total = np.zeros((3, len(bits[0])), np.uint64)
+    for bit, weight in zip(bits, weights, strict=True):
+        carry = bit
+        for n in range(weight - 1, 3):
+            total[n], carry = total[n] ^ carry, total[n] & carry
+    return total
 
 
 def _looked_up(tables: Sequence[int], inputs: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -18,6 +18,12 @@ HITS = {Gate.XNOR: (1, 0, 0, 1), Gate.AND: (0, 0, 0, 1), Gate.MASKED: (0, 0, 0, 
 """By the bits of x, weight and mask, x in the low bit: whether a lane counts."""
 
 
+SPARE = 2
+"""Bits at most that need no LUT for another reason: the highest of a sum may be known to be 0."""
+LATE = {1: 1 / 3, 2: 0.6}
+"""Part of the lanes that come late, by how many of them enter a full adder: more would be one long chain."""
+
+
 @dataclass(frozen=True)
 class Groups:
     """How the gates of a popcount's lanes are shared out among the first LUTs."""
@@ -27,17 +33,23 @@ class Groups:
     first: tuple[int, ...]
     """Lanes of each group of LUTs that counts these alone."""
     late: int
-    """Lanes of which each waits for two sums of others, to be counted beside them in a full adder."""
+    """Full adders in which some lanes, that come late, are counted beside sums of others."""
+    late_lanes: int
+    """Lanes of each of these, of its three bits."""
+    late_luts: int
 
     @staticmethod
     def of(lanes: int, gate: Gate, fabric: Fabric) -> Groups:
-        """As many lanes together as LUTs have inputs for; the last third late where that is for two, and full adders have room for a lane."""
+        """As many lanes together as LUTs have inputs for; some late where full adders have room for a lane beside sums."""
         pins = len(HITS[gate]).bit_length() - 1
         together = max(1, fabric.lut_inputs // pins)
-        late = lanes // 3 if (together, fabric.lut_inputs - pins) == (2, 2) else 0
-        early = lanes - min(late, -(-(lanes - late) // together) - 1)
-        full, rest = divmod(early, together)
-        return Groups(pins, (together,) * full + ((rest,) if rest else ()), lanes - early)
+        room = fabric.paired_inputs or (fabric.lut_inputs if (together, fabric.lut_inputs - pins) == (2, 2) else 0)
+        late_lanes = max((n for n in (1, 2) if n * pins + 3 - n <= room), default=0)
+        late = int(lanes * LATE[late_lanes]) // late_lanes if late_lanes else 0
+        if late_lanes == 1:  # two sums become one
+            late = min(late, -(-(lanes - late) // together) - 1)
+        full, rest = divmod(lanes - late * late_lanes, together)
+        return Groups(pins, (together,) * full + ((rest,) if rest else ()), late, late_lanes, fabric.luts(late_lanes * pins + 3 - late_lanes, 2))
 
     @property
     def heights(self) -> tuple[int, ...]:
@@ -45,27 +57,26 @@ class Groups:
         bits = max(self.first).bit_length()
         counted = [sum(n.bit_length() > bit for n in self.first) for bit in range(bits)]
         if self.late:
-            counted[0] -= self.late
+            counted[0] -= self.late * (2 - self.late_lanes)
             counted[1] += self.late
         return tuple(counted)
 
-    @property
-    def luts(self) -> int:
+    def luts(self, fabric: Fabric) -> int:
         """LUTs that they take."""
-        return sum(n.bit_length() for n in self.first) + 2 * self.late
+        return sum(fabric.luts(n * self.pins, n.bit_length()) for n in self.first) + self.late_luts * self.late
 
 
 def least_luts(lanes: int, gate: Gate, fabric: Fabric) -> int:
-    """LUTs that the netlist of a popcount has at least: one saves no more than a bit of what comes out of the gates."""
+    """LUTs that the netlist of a popcount has at least: one saves no more than a bit of what comes out of the gates, before carry chains two."""
     groups = Groups.of(lanes, gate, fabric)
-    return groups.luts + max(0, sum(groups.heights) - lanes.bit_length())
+    return groups.luts(fabric) + max(0, sum(groups.heights) - lanes.bit_length() - SPARE) // (2 if fabric.xilinx else 1)
 
 
 @lru_cache(maxsize=1 << 10)
 def popcount(lanes: int, gate: Gate, fabric: Fabric) -> Netlist:
     """The number of lanes that count. Inputs are x, then weights, then masks; outputs the count's bits."""
     groups = Groups.of(lanes, gate, fabric)
-    build = Builder(groups.pins * lanes)
+    build = Builder(groups.pins * lanes, fabric)
     columns: list[list[int]] = [[] for _ in groups.heights]
     lane = iter(range(lanes))
 
@@ -79,8 +90,9 @@ def popcount(lanes: int, gate: Gate, fabric: Fabric) -> Netlist:
         count(number)
     for _ in range(groups.late):
         columns[0].sort(key=build.arrival.__getitem__)  # nearly sorted as it is
-        ones, columns[0] = columns[0][:2], columns[0][2:]
-        count(1, ones)
+        sums = 3 - groups.late_lanes
+        ones, columns[0] = columns[0][:sums], columns[0][sums:]
+        count(groups.late_lanes, ones)
     total = add_up(build, [[literal(net) for net in column] for column in columns], fabric)
     return build.netlist([build.plain(x) for x in total[: lanes.bit_length()]])
 

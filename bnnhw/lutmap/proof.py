@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnnhw.ir.hardware import Gate
-from bnnhw.lutmap.netlist import ZERO, Adder, Luts, Netlist, Register
+from bnnhw.lutmap.netlist import ZERO, Adder, CarryCount, Luts, Netlist, Register
 from bnnhw.lutmap.popcount import HITS
 
 
@@ -34,6 +34,11 @@ def prove_count(net: Netlist, lanes: int, gate: Gate) -> None:
             for at, i in enumerate(read):
                 if i != ZERO and weight.pop(i, 0) != (unit << at % bits if at < 2 * bits else unit):
                     raise Unproved(f"net {i} is not added at its weight")
+            weight |= {o: unit << n for n, o in enumerate(made)}
+        elif isinstance(node, CarryCount):
+            unit = weight.get(read[0], 0)
+            if not unit or node.inverted or any(weight.pop(i, 0) != w * unit for i, w in zip(read, node.weights, strict=True)):
+                raise Unproved(f"nets {node.inputs} are not counted at their weights")
             weight |= {o: unit << n for n, o in enumerate(made)}
         else:
             terms, at = list[tuple[int, tuple[int, ...]]](), 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bnnhw.lutmap.netlist import Netlist, Node, Register, arrivals
 
 
@@ -42,4 +44,4 @@ def pipelined(net: Netlist, registers: int) -> Netlist:
                 renamed[i] = n + k
             n += len(kept)
             born = kept
-    return Netlist(net.n_inputs, tuple(nodes), tuple(renamed[o] for o in net.outputs))
+    return replace(net, nodes=tuple(nodes), outputs=tuple(renamed[o] for o in net.outputs))

@@ -222,6 +222,20 @@ def _window(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
     return _memory(ins, outs, needs, waits)
 
 
+def _line_buffer(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
+    p = {k: v for k, v in i.parameters.items() if isinstance(v, int)}
+    height, width = p["ROWS"] + p["TAIL_Y"], p["COLS"] + p["TAIL_X"]
+    y, x = np.divmod(np.arange(height * width), width)
+    pixels = (y < p["ROWS"]) & (x < p["COLS"])  # the others are of the margin and wait for nobody
+    first_y, first_x = (p[f"DILATION_{a}"] * (p[f"KERNEL_{a}"] - 1) - p[f"PAD_{a}"] for a in "YX")
+    oy, ox = np.divmod(np.arange(len(outs[0].taken)), p["OUT_COLS"])
+    complete = (first_y + oy * p["STRIDE_Y"]) * width + first_x + ox * p["STRIDE_X"]
+    waits = np.full(height * width, NEVER)
+    waits[pixels] = ins[0].offered
+    at = _ramp(np.maximum(waits, _at(outs[0].taken, np.searchsorted(complete, np.arange(height * width)) - 1)))
+    return [at[pixels]], [at[complete] + 1]
+
+
 def _advancing(at: I64, out: Beats, per_output: int) -> I64:
     """The least x >= at, one a cycle, in which no earlier output that is offered and not taken holds all stages."""
     outputs = np.arange(len(at)) // per_output - 1
@@ -270,6 +284,6 @@ def _gather(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
 MODULES: dict[str, Callable[[Instance, list[Beats], list[Beats]], Found]] = {
     "bnn_frame": _source, "bnn_last": _sink, "bnn_planes": _wires, "bnn_fork": _fork, "bnn_fifo": _fifo, "bnn_gearbox": _gearbox,
     "bnn_replay": _replay, "bnn_turns": _turns, "bnn_window": _window, "bnn_matvec": _matvec, "bnn_gather": _gather, "bnn_unrolled": _unrolled,
-    "bnn_accumulate": _accumulate, "bnn_pool": _pool, "bnn_concat": _concat, "bnn_threshold": _register, "bnn_affine": _register,
+    "bnn_line_buffer": _line_buffer, "bnn_accumulate": _accumulate, "bnn_pool": _pool, "bnn_concat": _concat, "bnn_threshold": _register, "bnn_affine": _register,
     "bnn_table": _register, "bnn_add": _register, "bnn_multiply": _register,
 }  # fmt: skip

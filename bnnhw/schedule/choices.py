@@ -28,7 +28,7 @@ from bnnhw.ir.pipeline import Parts
 from bnnhw.lutmap.layer import predicted_luts
 from bnnhw.schedule.folding import buffer_words, ceilings, input_lanes, output_lanes
 from bnnhw.schedule.queues import Waits, words_of_pixel
-from bnnhw.schedule.stages import LOGIC, may_unroll, most_registers, registers
+from bnnhw.schedule.stages import may_have_lines, may_unroll, most_registers, registers
 
 KINDS = ("luts", "flip_flops", "block_rams", "dsps", "switched")
 """Costs of an edge, in this order; the last one picojoules of a frame without the clock's."""
@@ -38,7 +38,9 @@ ALL = 16
 """PE and SIMD up to which every number is tried; above, those that are the least for their number of turns."""
 UNROLLED_LEAST = 0.6
 """Part of the LUTs predicted for an unrolled layer below which a search does not look."""
-PRODUCT_FIELDS = ("implementation", "pe", "planes", "input_planes", "registers", "weight_memory", "replay_memory")
+WHOLE = 0
+"""In the place of a stream, or of its SIMD: windows that a line buffer gives whole."""
+PRODUCT_FIELDS = ("implementation", "pe", "planes", "input_planes", "registers", "fifo_words", "weight_memory", "replay_memory")
 """What a folding says of a product itself."""
 F64 = NDArray[np.float64]
 
@@ -98,10 +100,10 @@ class Stage:
 class Choices:
     """All designs of one network for one family of FPGAs."""
 
-    def __init__(self, net: Network, target: str, levels: int) -> None:
-        """`levels`: LUTs between the registers of products."""
-        self.net, self.target, self.logic, self.levels = net, target, LOGIC[target], levels
-        self.waits = Waits(net, most_registers(net, self.logic, levels))
+    def __init__(self, net: Network, target: str, levels: int, logic: d.Logic) -> None:
+        """`levels`: LUTs between the registers of products; `logic`: of their popcounts."""
+        self.net, self.target, self.logic, self.levels = net, target, logic, levels
+        self.waits = Waits(net, most_registers(net, self.logic, levels), (), may_have_lines(net))
         self._once: dict[object, tuple[tuple[float, ...], int, Stream]] = {}
         self.stages: list[Stage] = []
         self.inputs = _doubled(input_lanes(net, 1 << 62), input_lanes(net, 1))
@@ -235,7 +237,11 @@ class Choices:
         simds = [1]
         if isinstance(layer, MatVec):
             simds = sorted({*ceilings(k), *(n for n in arriving if n < k), *range(1, min(k, ALL) + 1)})
-        edges = [(n, (*state[:-1], simd), self._vectors(layer, state[-1], simd)) for n, state in enumerate(nodes) for simd in simds]
+        edges = [
+            (n, (*state[:-1], simd), self._vectors(layer, state[-1], simd)) for n, state in enumerate(nodes) for simd in simds if state[-1] != WHOLE
+        ]
+        whole = Way({"simd": k}, WHOLE, lambda parts: Wire("", Stream(k, k, k, 1)))
+        edges += [(n, state, whole) for n, state in enumerate(nodes) if state[-1] == WHOLE]
         return self._products(layer, self._add(layer.name, edges, exact=False))
 
     def _bare(self, layer: MatVec | Gather, nodes: list[State]) -> list[State]:
@@ -275,7 +281,22 @@ class Choices:
             for style in self._window_styles(layer, source.lanes, source.planes * source.elem_bits):
                 way = self._window(layer, source, style)
                 edges.append((n, (*state[:-1], self._behind(way)), way))
+            if source.lanes == layer.window.shape[0] and d.has_lines(layer) and may_unroll(self.net, layer):
+                for style in self._line_styles(layer, source):
+                    way = self._lines(layer, source, style)
+                    edges.append((n, (*state[:-1], WHOLE), way))
         return self._add(layer.name, edges)
+
+    def _lines(self, layer: MatVec | Gather, source: Stream, style: d.MemoryStyle) -> Way:
+        f = d.Folding(layer.name, lanes=source.lanes, window_memory=style, implementation=d.Implementation.UNROLLED)
+        fields = {"window_memory": style, "buffer_words": 0}
+        return Way(fields, ("lines", layer.name, source, style), lambda parts: parts.sliding(layer, f, Wire("", source)))
+
+    def _line_styles(self, layer: MatVec | Gather, source: Stream) -> list[d.MemoryStyle]:
+        """Different ways to make the lines of a line buffer; one where there are none."""
+        w = layer.window
+        width, words = source.width * w.dilation[0] * (w.kernel[0] - 1), w.shape[2]
+        return list(dict.fromkeys(self._style(style, width, words if width else 0, Kind.RAM) for style in d.MemoryStyle))
 
     def _window(self, layer: MatVec | Gather, source: Stream, style: d.MemoryStyle) -> Way:
         f = d.Folding(layer.name, lanes=source.lanes, buffer_words=buffer_words(layer, source.lanes), window_memory=style)
@@ -302,19 +323,21 @@ class Choices:
             d.Folding(layer.name, pe=pe, planes=p, input_planes=q, weight_memory=w, replay_memory=r)
             for pe, p, q, (w, r) in product(rows, planes, input_planes, styles)
         ]
-        tails, chosen = (grid.ravel() for grid in np.indices((len(nodes), len(makes))))
+        simds = [int(state[-1]) for state in nodes]  # type: ignore[call-overload]
+        folded = np.flatnonzero(np.array(simds) != WHOLE)
+        tails, chosen = (grid.ravel() for grid in np.indices((len(folded), len(makes))))
+        tails = folded[tails]
         behind: dict[State, int] = {}
         ends = [
             self._made(layer, d.Folding(layer.name, pe=pe), self._built(layer, d.Folding(layer.name, pe=pe), Parts(self.net, self.logic)).stream)
             for pe in rows
         ]
         after = np.array([[behind.setdefault((*state[:-1], end), len(behind)) for end in ends] for state in nodes])
-        simds = [int(state[-1]) for state in nodes]  # type: ignore[call-overload]
-        beats, bounds = self._bounds(layer, makes, simds)
-        heads = np.repeat(after, len(makes) // len(rows), axis=1).ravel()
+        beats, bounds = self._bounds(layer, makes, [simds[n] for n in folded])
+        heads = np.repeat(after[folded], len(makes) // len(rows), axis=1).ravel()
         if may_unroll(self.net, layer):
             assert isinstance(layer, MatVec)
-            whole = np.flatnonzero(np.array(simds) == layer.window.fan_in)
+            whole = np.flatnonzero(np.array(simds) == (WHOLE if d.has_lines(layer) else layer.window.fan_in))
             tails, heads = np.append(tails, whole), np.append(heads, after[whole, -1])
             beats, bounds = (
                 np.append(beats, np.full(len(whole), layer.window.out_pixels)),
@@ -336,7 +359,7 @@ class Choices:
 
     def _unrolled_bound(self, layer: MatVec) -> F64:
         """Costs [kinds] that an unrolled product is taken to have at least: to know them it must be built."""
-        least = Cost(UNROLLED_LEAST * predicted_luts(layer), layer.weights.outputs)
+        least = Cost(UNROLLED_LEAST * predicted_luts(layer, self.logic.of_netlists), layer.weights.outputs)
         return np.array([least.luts, least.flip_flops, 0, 0, switched_picojoules(self.target, least, layer.window.out_pixels)])
 
     def _built(self, layer: MatVec | Gather, f: d.Folding, parts: Parts) -> Wire:
@@ -357,7 +380,7 @@ class Choices:
         if isinstance(layer, Gather):
             return np.broadcast_to(rows * layer.index.shape[1] * w.out_pixels, shape).ravel(), bounds.reshape(-1, len(KINDS))
         form, masked = popcount_form(layer), gate(layer) == Gate.MASKED
-        least = ProductBound(self.target, masked, multiplied=tuple(form.coeffs) != (1,))
+        least = ProductBound(self.target, str(self.logic), masked, multiplied=tuple(form.coeffs) != (1,))
         turns = np.array([d.input_turns(layer, f) for f in makes])
         across = np.array([d.segment_folds(layer, d.Folding(layer.name, simd=simd)) for simd in simds])[:, None]
         words = w.groups * rows * np.array([d.plane_folds(layer, f) for f in makes]) * d.segments(layer) * across

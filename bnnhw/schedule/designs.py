@@ -20,7 +20,7 @@ from bnnhw.ir.text import read_yaml
 from bnnhw.lutmap.layer import check_size
 from bnnhw.schedule.folding import complete_folding, fold_layer, input_lanes, output_lanes, slowest_product, with_queues
 from bnnhw.schedule.queues import join_queues
-from bnnhw.schedule.stages import LOGIC, with_registers
+from bnnhw.schedule.stages import with_registers
 
 LONG_KEY = 120
 FOLDED_BEATS = 64
@@ -42,7 +42,7 @@ class _Layer(_Strict):
     buffer: Count | None = None
     implementation: d.Implementation = d.Implementation.FOLDED
     registers: Annotated[int, Field(ge=0, le=d.MOST_REGISTERS)] | None = None
-    fifo: Count = 2
+    fifo: Count | None = None
     queues: tuple[Count, ...] = ()
     weight_memory: d.MemoryStyle = d.MemoryStyle.AUTO
     window_memory: d.MemoryStyle = d.MemoryStyle.AUTO
@@ -88,10 +88,10 @@ def complete(net: Network, data: Any, where: str, target: str = "xc7", most_luts
         _refuse_surplus(layer, entry)
         planes = entry.planes or (layer.weights.planes if isinstance(layer, MatVec) else 1)
         f = d.Folding(
-            layer.name, entry.pe, entry.simd, planes, entry.input_planes or 0, entry.lanes or 0, entry.buffer or 0, entry.registers or 0, entry.fifo,
+            layer.name, entry.pe, entry.simd, planes, entry.input_planes or 0, entry.lanes or 0, entry.buffer or 0, entry.registers or 0, entry.fifo or 2,
             entry.queues, entry.weight_memory, entry.window_memory, entry.replay_memory, entry.implementation,
         )  # fmt: skip
-        given.append(_unrolled(net, layer, entry, f, target, most_luts) if entry.implementation is d.Implementation.UNROLLED else f)
+        given.append(_unrolled(net, layer, entry, f, (target, file.logic), most_luts) if entry.implementation is d.Implementation.UNROLLED else f)
     slowest = slowest_product(net, given)
     design = d.Design(
         net.name,
@@ -111,20 +111,21 @@ def complete(net: Network, data: Any, where: str, target: str = "xc7", most_luts
     return design
 
 
-def _unrolled(net: Network, layer: Layer, entry: _Layer, f: d.Folding, target: str, most_luts: float) -> d.Folding:
+def _unrolled(net: Network, layer: Layer, entry: _Layer, f: d.Folding, made_of: tuple[str, d.Logic], most_luts: float) -> d.Folding:
     """The folding of an unrolled layer, whose PE and SIMD nobody gives."""
     for key in ("pe", "simd", "planes", "input_planes"):
         if key in entry.model_fields_set:
             raise BnnhwError(f"layer {layer.name!r}: unrolled it has all of its PE and SIMD; remove {key}")
     if isinstance(layer, MatVec):
-        check_size(layer, most_luts, lambda: _folded(net, layer, target))
-        return d.unrolled(layer, f)
+        check_size(layer, made_of[1].of_netlists, most_luts, lambda: _folded(net, layer, *made_of))
+        made = d.unrolled(layer, f)
+        return made if entry.fifo is None else replace(made, fifo_words=entry.fifo)
     return f
 
 
-def _folded(net: Network, layer: MatVec, target: str) -> str:
+def _folded(net: Network, layer: MatVec, target: str, logic: d.Logic) -> str:
     """What a layer costs folded, so that a window takes FOLDED_BEATS cycles or a little less."""
-    w, parts = layer.window, Parts(net, LOGIC[target])
+    w, parts = layer.window, Parts(net, logic)
     f = fold_layer(layer, FOLDED_BEATS * w.out_pixels)
     parts.alone(layer, f)
     cells = [cost(i, target) for i in parts.instances]
@@ -171,7 +172,7 @@ def write_design(net: Network, design: d.Design) -> str:
         keys |= {"planes": f.planes} if isinstance(layer, MatVec) and layer.weights.planes > 1 and not unrolled else {}
         keys |= {"input_planes": f.input_planes} if f.input_planes else {}
         keys |= {"registers": f.registers} if isinstance(layer, MatVec) else {}
-        keys |= {"lanes": f.lanes} if f.lanes else {}
+        keys |= {"lanes": f.lanes} if f.lanes and not d.line_buffered(layer, f) else {}
         keys |= {"buffer": f.buffer_words} if f.buffer_words else {}
         keys |= {memory: style for memory in d.MEMORIES if (style := getattr(f, memory)) is not d.MemoryStyle.AUTO}
         keys |= {"fifo": f.fifo_words} | ({"queues": list(f.queue_words)} if f.queue_words else {})

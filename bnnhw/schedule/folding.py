@@ -9,9 +9,11 @@ from math import ceil, gcd, prod
 from bnnhw.ir import design as d
 from bnnhw.ir.encoding import Integers
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.instances import Pipeline
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.pipeline import pipeline
+from bnnhw.ir.window import Raster
 from bnnhw.schedule.queues import join_queues
 from bnnhw.schedule.stages import with_registers
 
@@ -20,7 +22,7 @@ ROW_COST = 8
 
 
 def fold_for_interval(net: Network, interval: int, clock_mhz: float, logic: d.Logic = d.Logic.LUT6) -> d.Design:
-    """The design with least cost whose frames follow each other in at most `interval` cycles.
+    """The design with least cost whose frames follow each other in at most `interval` cycles, folded and with windows tap by tap.
 
     Cost: PE * SIMD lanes and a little for each PE and width converter. BnnhwError with the best
     interval and what limits it where none is fast enough.
@@ -30,12 +32,16 @@ def fold_for_interval(net: Network, interval: int, clock_mhz: float, logic: d.Lo
     design = with_queues(net, with_registers(net, plain))
     chain = pipeline(net, design)
     if chain.interval > interval:
-        slow = chain.bottleneck
-        raise BnnhwError(
-            f"network {net.name!r}: an interval of {interval} cycles cannot be reached, the best is {chain.interval} cycles "
-            f"({clock_mhz * 1e6 / chain.interval:.0f} frames/s at {clock_mhz:g} MHz), limited by {slow.name!r}; lower --fps or raise --clock"
-        )
+        raise unreached(net, interval, chain, clock_mhz)
     return design
+
+
+def unreached(net: Network, interval: int, best: Pipeline, clock_mhz: float) -> BnnhwError:
+    """What to say where not even the fastest design has a wanted interval."""
+    return BnnhwError(
+        f"network {net.name!r}: an interval of {interval} cycles cannot be reached, the best is {best.interval} cycles "
+        f"({clock_mhz * 1e6 / best.interval:.0f} frames/s at {clock_mhz:g} MHz), limited by {best.bottleneck.name!r}; lower --fps or raise --clock"
+    )
 
 
 def fully_folded(net: Network, clock_mhz: float) -> d.Design:
@@ -54,7 +60,11 @@ def with_queues(net: Network, design: d.Design) -> d.Design:
 
 def slowest_product(net: Network, layers: Sequence[d.Folding]) -> int:
     """Cycles a frame of the slowest matrix-vector unit: what everything else must keep up with."""
-    products = [d.compute_beats(layer, f) for layer, f in zip(net.layers, layers, strict=True) if isinstance(layer, MatVec | Gather)]
+    products = [
+        Raster.of(layer.window).beats if d.line_buffered(layer, f) else d.compute_beats(layer, f)
+        for layer, f in zip(net.layers, layers, strict=True)
+        if isinstance(layer, MatVec | Gather)
+    ]
     return max(products, default=prod(net.port.shape))
 
 
@@ -99,6 +109,8 @@ def complete_folding(layer: Layer, f: d.Folding, interval: int) -> d.Folding:
     """`f` with lanes and buffer chosen where they are needed and not given."""
     if not d.windowed(layer) and not d.elementwise(layer):
         return f
+    if d.line_buffered(layer, f):
+        return f if f.lanes else replace(f, lanes=layer.sources[0][0][0])
     if not f.lanes:
         f = replace(f, lanes=_lanes(layer, f, interval))
     if isinstance(layer, Windowed) and not f.buffer_words:

@@ -17,7 +17,7 @@ from bnnhw.ir.integer import Network
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.schedule.choices import F64, Choices
 from bnnhw.schedule.choices import KINDS as COSTS
-from bnnhw.schedule.folding import fold_for_interval, fully_folded
+from bnnhw.schedule.folding import fully_folded, unreached
 from bnnhw.schedule.search import Found, Search
 from bnnhw.schedule.stages import LOGIC, LUT_LEVELS
 
@@ -63,17 +63,26 @@ class Folder:
     """Finds designs of one network for one family of FPGAs; what was priced is kept from search to search."""
 
     def __init__(
-        self, net: Network, target: str, clock_mhz: float, minimise: str = "area", budget: Budget | None = None, levels: int = LUT_LEVELS
+        self,
+        net: Network,
+        target: str,
+        clock_mhz: float,
+        minimise: str = "area",
+        budget: Budget | None = None,
+        levels: int = LUT_LEVELS,
+        logic: d.Logic | None = None,
     ) -> None:
         """`minimise`: one of MINIMISED, area being LUTs and, at their SHARES, block RAMs and DSPs; energy dynamic, of a frame, at an
-        assumed activity; `levels`: LUTs between the registers of products. Errors: BnnhwError for an unknown target."""
+        assumed activity; `levels`: LUTs between the registers of products; `logic`: of popcounts,
+        what suits the family if None. Errors: BnnhwError for an unknown target."""
         self.net, self.target, self.clock_mhz, self.minimise, self.levels = net, target, clock_mhz, minimise, levels
+        self.logic = logic or LOGIC.get(target, d.Logic.LUT6)
         self.budget = Budget() if budget is None else budget
         self.whole = {"switched": 1.0, "block_rams": 1.0, "dsps": 1.0, **model(target).whole}
 
     @cached_property
     def _search(self) -> Search:
-        return Search(Choices(self.net, self.target, self.levels))
+        return Search(Choices(self.net, self.target, self.levels, self.logic))
 
     @cached_property
     def _limits(self) -> F64:
@@ -87,8 +96,7 @@ class Folder:
         """
         found = self._search.best(self._weights(self.minimise, interval), interval)
         if found is None:
-            fold_for_interval(self.net, interval, self.clock_mhz)  # says so where it cannot be reached
-            raise AssertionError(f"a design of {interval} cycles was not found")
+            raise self._unreached(interval)
         if self.budget.limited and (found.costs > self._limits).any():
             found = self._search.within(self._weights(self.minimise, interval), self._limits, interval)
         if found is None:
@@ -140,7 +148,20 @@ class Folder:
         return np.array([weights.get(kind, 0.0) for kind in COSTS])
 
     def _design(self, found: Found, interval: int) -> d.Design:
-        return d.Design(self.net.name, self.clock_mhz, *self._search.choices.ports(interval), found.foldings, LOGIC[self.target])
+        return d.Design(self.net.name, self.clock_mhz, *self._search.choices.ports(interval), found.foldings, self.logic)
+
+    def _unreached(self, interval: int) -> BnnhwError:
+        """What says how fast the fastest design is, which is slower."""
+        weights, low, high = self._weights("luts", interval), interval + 1, pipeline(self.net, fully_folded(self.net, self.clock_mhz)).interval
+        while low < high:
+            middle = (low + high) // 2
+            if self._search.best(weights, middle) is None:
+                low = min(high, self._search.choices.later(middle))
+            else:
+                high = middle
+        best = self._search.best(weights, high)
+        assert best is not None
+        return unreached(self.net, interval, pipeline(self.net, self._design(best, high)), self.clock_mhz)
 
     def _refuse(self, interval: int) -> None:
         """Say by how much the budget is too small."""

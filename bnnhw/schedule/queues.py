@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import ceil, prod
 
 import numpy as np
@@ -20,10 +20,11 @@ IN_FLIGHT = 4
 class Waits:
     """How long the branches of a network's joins wait for each other."""
 
-    def __init__(self, net: Network, registers: Mapping[str, int]) -> None:
-        """`registers`: per layer, those in its products."""
+    def __init__(self, net: Network, registers: Mapping[str, int], whole: Collection[str], maybe: Collection[str] = ()) -> None:
+        """`registers`: per layer, those in its products; `whole`: layers whose windows come whole; `maybe`: those of which that is open."""
         self.net = net
-        self.need, self.depth = _needs(net)
+        self.soonest, self.depth = _needs(net, whole)
+        self.latest, _ = _needs(net, {*whole, *maybe}) if maybe else (self.soonest, None)
         self.late = dict.fromkeys(self.depth, 0)
         for layer in net.layers:
             self.late[layer.name] = registers.get(layer.name, 0) + max(self.late[name] for name in net.inputs_of(layer))
@@ -36,11 +37,20 @@ class Waits:
         and a word for each cycle that the other's registers take.
         """
         a, b = self.net.inputs_of(layer)
-        need, depth, late = self.need, self.depth, self.late
         return (
-            _waiting(layer, need[a], need[b], depth[b], words_per_pixel[0]) + late[b],
-            _waiting(layer, need[b], need[a], depth[a], words_per_pixel[1]) + late[a],
+            self._waiting(layer, a, b) * words_per_pixel[0] + self.late[b],
+            self._waiting(layer, b, a) * words_per_pixel[1] + self.late[a],
         )
+
+    def _waiting(self, layer: Layer, mine: str, other: str) -> int:
+        """Pixels that wait at most, in one branch, for the other: however soon they come, and however late both are needed."""
+        soonest, latest = self.soonest[mine], self.latest[mine]
+        if isinstance(layer, Multiply) and len(soonest) != len(self.latest[other]):
+            pixels = len(soonest)  # the other needs the whole frame, or this is the one pixel that waits
+        else:
+            reached = np.maximum(latest, self.latest[other])
+            pixels = int((np.searchsorted(soonest, reached, side="right") - np.arange(len(soonest))).max())
+        return pixels + IN_FLIGHT * (self.depth[other] + 1)
 
 
 def join_queues(net: Network, layers: dict[str, d.Folding]) -> dict[str, tuple[int, ...]]:
@@ -48,18 +58,9 @@ def join_queues(net: Network, layers: dict[str, d.Folding]) -> dict[str, tuple[i
     joins = [layer for layer in net.layers if len(net.inputs_of(layer)) > 1]
     if not joins:
         return {}
-    waits = Waits(net, {name: f.registers for name, f in layers.items()})
+    whole = [layer.name for layer in net.layers if d.line_buffered(layer, layers[layer.name])]
+    waits = Waits(net, {name: f.registers for name, f in layers.items()}, whole)
     return {layer.name: waits.words(layer, tuple(_words(net, layers, name) for name in net.inputs_of(layer))) for layer in joins}
-
-
-def _waiting(layer: Layer, mine: I64, other: I64, other_depth: int, words_per_pixel: int) -> int:
-    """Words that wait at most, in one branch, for the other."""
-    if isinstance(layer, Multiply) and len(mine) != len(other):
-        pixels = len(mine)  # the other needs the whole frame, or this is the one pixel that waits
-    else:
-        reached = np.maximum(mine, other)
-        pixels = int((np.searchsorted(mine, reached, side="right") - np.arange(len(mine))).max())
-    return (pixels + IN_FLIGHT * (other_depth + 1)) * words_per_pixel
 
 
 def _words(net: Network, layers: dict[str, d.Folding], name: str) -> int:
@@ -73,14 +74,14 @@ def words_of_pixel(layer: Layer, f: d.Folding) -> int:
     return layer.out_shape[0] if layer.out_shape[0] % lanes else ceil(layer.out_shape[0] / lanes)
 
 
-def _needs(net: Network) -> tuple[dict[str, I64], dict[str, int]]:
+def _needs(net: Network, whole: Collection[str]) -> tuple[dict[str, I64], dict[str, int]]:
     """Per layer, how many pixels of the network's input each of its pixels waits for, and how many layers they pass."""
     need: dict[str, I64] = {PORT: np.arange(1, prod(net.port.shape[1:]) + 1)}
     depth = {PORT: 0}
     for layer in net.layers:
         names = net.inputs_of(layer)
         if isinstance(layer, Windowed):
-            own = need[names[0]][_last_seen(layer)]
+            own = need[names[0]][_last_seen(layer, layer.name in whole)]
         else:
             longest = max(len(need[name]) for name in names)
             own = np.max([np.broadcast_to(need[name] if len(need[name]) == longest else need[name].max(), longest) for name in names], axis=0)
@@ -89,12 +90,14 @@ def _needs(net: Network) -> tuple[dict[str, I64], dict[str, int]]:
     return need, depth
 
 
-def _last_seen(layer: Windowed) -> NDArray[np.int64]:
-    """[out pixels] index of the last input pixel under each window."""
+def _last_seen(layer: Windowed, whole: bool) -> NDArray[np.int64]:
+    """[out pixels] index of the last input pixel under each window; where they come whole, of the last one before its corner."""
     w = layer.window
 
     def last(axis: int, count: int) -> I64:
-        at = np.arange(count) * w.stride[axis] - w.pad[axis] + w.dilation[axis] * (w.kernel[axis] - 1)
-        return np.clip(at, 0, w.shape[1 + axis] - 1)
+        return np.arange(count) * w.stride[axis] - w.pad[axis] + w.dilation[axis] * (w.kernel[axis] - 1)
 
-    return (last(0, w.out_rows)[:, None] * w.shape[2] + last(1, w.out_columns)[None]).ravel()
+    rows, columns = last(0, w.out_rows)[:, None], last(1, w.out_columns)[None]
+    _, height, width = w.shape
+    seen = np.clip(rows, 0, height - 1) * width + np.clip(columns, 0, width - 1)
+    return np.where(whole & (rows >= height), height * width - 1, seen).ravel()

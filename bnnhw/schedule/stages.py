@@ -26,14 +26,14 @@ LOGIC = {"xc7": d.Logic.LUT6, "xcup": d.Logic.LUT6, "ecp5": d.Logic.LUT4, "ice40
 def registers(layer: MatVec, f: d.Folding, logic: d.Logic, levels: int) -> int:
     """Registers in the popcounts of a product of this folding, or in an unrolled one."""
     if f.implementation is d.Implementation.UNROLLED:
-        return min(d.MOST_REGISTERS, stages_for(unrolled(layer, logic.lut_inputs or d.Logic.LUT6.lut_inputs), levels))
+        return min(d.MOST_REGISTERS, stages_for(unrolled(layer, logic.of_netlists), levels))
     words = layer.window.groups * d.row_folds(layer, f) * d.plane_folds(layer, f) * d.segments(layer) * d.segment_folds(layer, f)
     return 0 if logic is d.Logic.PLAIN or words == 1 or f.simd == 1 else _registers(f.simd, gate(layer), logic, levels)
 
 
 @lru_cache(maxsize=1 << 14)
 def _registers(simd: int, kind: Gate, logic: d.Logic, levels: int) -> int:
-    return min(d.MOST_REGISTERS, stages_for(popcount(simd, kind, FABRICS[logic.lut_inputs]), levels))
+    return min(d.MOST_REGISTERS, stages_for(popcount(simd, kind, FABRICS[logic]), levels))
 
 
 def with_registers(net: Network, design: d.Design, levels: int = LUT_LEVELS) -> d.Design:
@@ -56,6 +56,11 @@ def most_registers(net: Network, logic: d.Logic, levels: int) -> Mapping[str, in
             forms = [folded, d.unrolled(layer, folded)] if may_unroll(net, layer) else [folded]
             found[layer.name] = max(registers(layer, f, logic, levels) for f in forms)
     return found
+
+
+def may_have_lines(net: Network) -> list[str]:
+    """Layers that may have a line buffer."""
+    return [layer.name for layer in net.layers if d.has_lines(layer) and may_unroll(net, layer)]
 
 
 def may_unroll(net: Network, layer: Layer) -> bool:

@@ -44,6 +44,8 @@ class Target:
     """File of Yosys' models of the cells."""
     sound_from: tuple[int, int]
     """First version of Yosys that maps no memory and no product wrongly, as far as is known."""
+    primitives: str = ""
+    """Macro with which modules that can be made of the family's primitives are."""
     simulated_with: tuple[str, ...] = ()
     """Verilator's arguments for the models."""
 
@@ -60,7 +62,7 @@ class Target:
 
 
 XILINX_LUTS = (
-    ("LUT[1-6]|INV|SRL16E|SRLC16E|SRLC32E", "luts", 1),
+    ("LUT[1-6]|LUT6_2|INV|SRL16E|SRLC16E|SRLC32E", "luts", 1),
     ("RAM(32|64)X1D|RAM128X1S", "luts", 2),
     ("RAM32M|RAM64M|RAM128X1D|RAM256X1S", "luts", 4),
     ("RAM32X1S|RAM64X1S", "luts", 1),
@@ -78,12 +80,12 @@ TARGETS = {
         Target(
             "xc7", "Xilinx 7 series", "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
             (*XILINX_LUTS, ("RAMB36E1", "block_rams", 1), ("RAMB18E1", "block_rams", 0.5), ("DSP48E1", "dsps", 1)), XILINX_FREE, "xilinx/cells_sim.v",
-            XILINX_SOUND,
+            XILINX_SOUND, "BNNHW_CARRY4",
         ),
         Target(
             "xcup", "Xilinx UltraScale+", "synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
             (*XILINX_LUTS, ("RAMB36E2", "block_rams", 1), ("RAMB18E2", "block_rams", 0.5), ("DSP48E2", "dsps", 1)), XILINX_FREE, "xilinx/cells_sim.v",
-            XILINX_SOUND,
+            XILINX_SOUND, "BNNHW_CARRY8",
         ),
         Target(
             "ecp5", "Lattice ECP5", "synth_ecp5",
@@ -97,7 +99,7 @@ TARGETS = {
              ("SB_MAC16", "dsps", 1)),
             "", "ice40/cells_sim.v",
             (0, 49),  # Yosys #2648: signed products
-            ("-DNO_ICE40_DEFAULT_ASSIGNMENTS",),  # no default values of ports, which Verilog-2005 does not have
+            simulated_with=("-DNO_ICE40_DEFAULT_ASSIGNMENTS",),  # no default values of ports, which Verilog-2005 does not have
         ),
         Target(
             "gowin", "Gowin LittleBee and Arora", "synth_gowin -noiopads",

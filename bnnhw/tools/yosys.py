@@ -25,6 +25,8 @@ WITHOUT_MFS = "+&scorr; &sweep; &dc2; &dch -f -r; &ps; &if {C} {W} {D} {R} -v"
 """What Yosys has ABC do by default, but that."""
 APART = "(* keep_hierarchy *)\nmodule"
 """What stands before a module that is mapped apart wherever it is used."""
+MAYBE_PRIMITIVES = r"bnn_(carry_count|lut_pairs) #\(\."
+"""An instance of a module that can be made of a family's primitives."""
 TIMEOUT = 4 * 3600
 """Seconds of one synthesis."""
 SOUND = max(t.sound_from for t in TARGETS.values())
@@ -108,9 +110,11 @@ def models(target: Target) -> Path:
     raise ToolError(f"yosys: no {target.models} beside {program}; install Yosys with its data")
 
 
-def elaborate(files: Mapping[str, str], top: str, parameters: Mapping[str, str]) -> str:
-    """Commands that read the Verilog of `files` with `top` given these parameters."""
-    sources = " ".join(path for path in files if path.endswith(".v"))
+def elaborate(files: Mapping[str, str], top: str, parameters: Mapping[str, str], target: Target | None = None) -> str:
+    """Commands that read the Verilog of `files` with `top` given these parameters, of primitives of the target where they are asked for."""
+    sources = " ".join(sorted(path for path in files if path.endswith(".v")))
+    if target and target.primitives and any(re.search(MAYBE_PRIMITIVES, text) for text in files.values()):
+        sources = f"-D{target.primitives} {sources}"
     given = "".join(f" -set {k} {v}" for k, v in parameters.items())
     return f"read_verilog {sources}; " + (f"chparam{given} {top}; " if given else "") + f"hierarchy -top {top}"
 
@@ -126,7 +130,7 @@ def synthesise(files: Mapping[str, str], top: str, target: Target, folder: Path,
 
     `files`: {path: text} of all that it reads, Verilog and memories; they are written into `folder`. Errors: ToolError.
     """
-    script = f"{elaborate(files, top, parameters or {})}; {mapping(files, target, top)}; tee -q -o cells.txt stat"
+    script = f"{elaborate(files, top, parameters or {}, target)}; {mapping(files, target, top)}; tee -q -o cells.txt stat"
     counts = read_stat(_kept(files, script, "cells.txt", folder))
     try:
         return target.cells(counts)
@@ -136,12 +140,12 @@ def synthesise(files: Mapping[str, str], top: str, target: Target, folder: Path,
 
 def netlist(files: Mapping[str, str], top: str, target: Target, folder: Path) -> str:
     """Verilog of the mapped and flattened `top`, at once where the same was done before. Errors: ToolError."""
-    return _kept(files, f"{elaborate(files, top, {})}; {mapping(files, target, top)}; write_verilog -noattr netlist.v", "netlist.v", folder)
+    return _kept(files, f"{elaborate(files, top, {}, target)}; {mapping(files, target, top)}; write_verilog -noattr netlist.v", "netlist.v", folder)
 
 
 def mapped(files: Mapping[str, str], top: str, target: Target, folder: Path, parameters: Mapping[str, str]) -> str:
     """The mapped and flattened `top` with these parameters as Yosys' JSON, at once where the same was done before. Errors: ToolError."""
-    script = f"{elaborate(files, top, parameters)}; {mapping(files, target, top)}; select {top}; write_json -selected netlist.json"
+    script = f"{elaborate(files, top, parameters, target)}; {mapping(files, target, top)}; select {top}; write_json -selected netlist.json"
     return _kept(files, script, "netlist.json", folder)
 
 

@@ -22,6 +22,7 @@ from bnnhw.lutmap.popcount import popcount
 from bnnhw.tools import yosys
 from bnnhw.tools.verilator import ToolError
 
+RTL = Path(__file__).parents[2] / "rtl"
 GATED = {Gate.XNOR: "x[i] == x[i+{n}]", Gate.AND: "x[i] && x[i+{n}]", Gate.MASKED: "x[i] == x[i+{n}] && x[i+2*{n}]"}
 PROOF = """
 read_verilog rtl/*.v; hierarchy -check -top made; setattr -mod -unset keep_hierarchy *; proc; flatten; opt -full; design -stash made
@@ -40,25 +41,48 @@ def prove(net: Netlist, value: str, folder: Path) -> None:
     yosys.run(PROOF.strip().replace("\n", "; "), folder)
 
 
+SAME = """
+read_verilog rtl/{module}.v; {given}; hierarchy -top {module}; setattr -mod -unset keep_hierarchy *; proc; opt -full; rename -top plain; design -stash plain
+read_verilog -D{macro} rtl/{module}.v; {given}; hierarchy -top {module}; read_verilog {models}; hierarchy -check; setattr -mod -unset keep_hierarchy *; proc; flatten; opt -full
+rename -top made; design -copy-from plain plain
+miter -equiv -flatten plain made miter; hierarchy -top miter; opt -full; sat -verify -prove trigger 0 miter
+"""
+
+
+@pytest.mark.parametrize("target", ["xc7", "xcup"])
+@pytest.mark.parametrize(
+    ("module", "parameters"),
+    [*(("bnn_carry_count", {"TWO": two, "INVERTED": n}) for two in (0, 1) for n in (0, 9, 15)),
+     ("bnn_lut_pairs", {"N_IN": 3, "N_OUT": 3, "TABLES": 0xE896A5}), ("bnn_lut_pairs", {"N_IN": 5, "N_OUT": 2, "TABLES": 0x123456789ABCDEF0})],
+)  # fmt: skip
+def test_primitives_do_what_the_plain_module_does(module: str, parameters: dict[str, int], target: str, tmp_path: Path) -> None:
+    family = yosys.target_of(target)
+    (tmp_path / "rtl").mkdir()
+    (tmp_path / "rtl" / f"{module}.v").write_text((RTL / f"{module}.v").read_text())
+    given = "chparam " + " ".join(f"-set {k} 64'd{v}" for k, v in parameters.items()) + f" {module}"
+    script = SAME.format(module=module, given=given, macro=family.primitives, models=yosys.models(family))
+    yosys.run(script.strip().replace("\n", "; "), tmp_path)
+
+
 def count(lanes: int, gate: Gate) -> str:
     """The plain sum of the lanes that count."""
     return f"y = 0; for (i = 0; i < {lanes}; i = i + 1) if ({GATED[gate].format(n=lanes)}) y = y + 1;"
 
 
 @pytest.mark.parametrize(
-    ("lanes", "gate", "lut_inputs"),
+    ("lanes", "gate", "logic"),
     [
-        (40, Gate.XNOR, 6), (26, Gate.XNOR, 4), (24, Gate.AND, 6), (24, Gate.MASKED, 4), (1, Gate.XNOR, 6),
-        *(pytest.param(lanes, Gate.XNOR, inputs, marks=pytest.mark.slow) for lanes in (48, 56) for inputs in (6, 4)),
+        (40, Gate.XNOR, "lut6"), (26, Gate.XNOR, "lut4"), (26, Gate.XNOR, "carry"), (24, Gate.AND, "lut6"), (24, Gate.MASKED, "lut4"), (1, Gate.XNOR, "lut6"),
+        *(pytest.param(lanes, Gate.XNOR, logic, marks=pytest.mark.slow) for lanes in (48, 56) for logic in ("lut6", "lut4")),
     ],
 )  # fmt: skip
-def test_popcounts_are_plain_sums(lanes: int, gate: Gate, lut_inputs: int, tmp_path: Path) -> None:
-    prove(popcount(lanes, gate, FABRICS[lut_inputs]), count(lanes, gate), tmp_path)
+def test_popcounts_are_plain_sums(lanes: int, gate: Gate, logic: str, tmp_path: Path) -> None:
+    prove(popcount(lanes, gate, FABRICS[logic]), count(lanes, gate), tmp_path)
 
 
-@pytest.mark.parametrize("lut_inputs", [6, 4])
-def test_a_wrong_table_is_no_sum(lut_inputs: int, tmp_path: Path) -> None:
-    net = popcount(12, Gate.XNOR, FABRICS[lut_inputs])
+@pytest.mark.parametrize("logic", FABRICS)
+def test_a_wrong_table_is_no_sum(logic: str, tmp_path: Path) -> None:
+    net = popcount(12, Gate.XNOR, FABRICS[logic])
     at = next(n for n, node in enumerate(net.nodes) if isinstance(node, Luts))
     node = net.nodes[at]
     assert isinstance(node, Luts)
@@ -67,14 +91,14 @@ def test_a_wrong_table_is_no_sum(lut_inputs: int, tmp_path: Path) -> None:
         prove(replace(net, nodes=(*net.nodes[:at], wrong, *net.nodes[at + 1 :])), count(12, Gate.XNOR), tmp_path)
 
 
-@pytest.mark.parametrize(("inputs", "zeros", "lut_inputs"), [(24, 0.0, 6), (40, 0.5, 4), (24, 0.3, 6)])
-def test_neurons_are_compared_plain_sums(inputs: int, zeros: float, lut_inputs: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("inputs", "zeros", "logic"), [(24, 0.0, "lut6"), (40, 0.5, "lut4"), (24, 0.3, "lut6"), (24, 0.3, "carry")])
+def test_neurons_are_compared_plain_sums(inputs: int, zeros: float, logic: str, tmp_path: Path) -> None:
     """Two that share what they have in common, so many inputs wide."""
-    rng = np.random.default_rng(inputs + lut_inputs)
+    rng = np.random.default_rng(inputs + len(logic))
     weights = np.where(rng.random((2, inputs)) < zeros, 0, rng.choice([-1, 1], (2, inputs)))
     limits = rng.integers(-3, 4, (1, 2, 1))
     layer = MatVec("fc", Encoding.bipolar(), Window.dense((inputs, 1, 1)), Weights.of_values(weights), Thresholds(limits, Encoding.bipolar()))
     counts = (" ".join(f"if (x[{k}] == {int(w > 0)}) sum = sum + 1;" for k, w in enumerate(row) if w) for row in weights)
     least = -(-(limits[0, :, 0] + abs(weights).sum(1)) // 2)
     value = " ".join(f"sum = 0; {counted} y[{o}] = sum >= {limit};" for o, (counted, limit) in enumerate(zip(counts, least, strict=True)))
-    prove(unrolled(layer, lut_inputs), value, tmp_path)
+    prove(unrolled(layer, logic), value, tmp_path)

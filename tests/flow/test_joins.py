@@ -17,7 +17,7 @@ from bnnhw.ir.layers import Add, Concat, Layer, MatVec, Multiply, Requantise, Su
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window
-from bnnhw.schedule import fold_for_interval, latency
+from bnnhw.schedule import complete, fold_for_interval, latency
 from bnnhw.verify.rtl import Simulation
 
 SHAPE = (4, 7, 6)
@@ -113,6 +113,26 @@ def test_joined_streams_run_at_the_predicted_interval(designs: list, stalls: str
         assert (seen.outputs == run(net, x).outputs).all(), net.name
         if stalls == "none":
             assert set(seen.intervals[2:]) == {pipeline(net, design).interval}, net.name
+
+
+@pytest.mark.parametrize("logic", ["lut6", "carry"])
+def test_unrolled_branches_run_a_pixel_a_cycle(logic: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    """Line buffers one behind the other, which hold back streams while they put in their margins."""
+    designs = []
+    for net in (make(rng) for make in MAKERS):
+        products = {layer.name: {"implementation": "unrolled"} for layer in net.layers if isinstance(layer, MatVec)}
+        data = {"bnnhw_design": 1, "network": net.name, "logic": logic, "input": {"lanes": 8}, "output": {"lanes": 3}, "layers": products}
+        designs.append((net, complete(net, data, "test")))
+    frames = [rng.choice([-1, 1], (FRAMES, *SHAPE)).astype(np.int8) for _ in designs]
+    simulation = Simulation(designs, tmp_path, optimise=0)
+    for stalls in ("none", "random"):
+        for (net, design), x, seen in zip(designs, frames, simulation.run(frames, stalls=stalls), strict=True):
+            chain = pipeline(net, design)
+            assert (seen.outputs == run(net, x).outputs).all(), net.name
+            if stalls == "none":
+                assert set(seen.intervals[2:]) == {chain.interval} and seen.latency == latency(chain), net.name
+    (_, rows, columns) = SHAPE
+    assert pipeline(*designs[0]).interval == (rows + 1) * (columns + 1)
 
 
 def test_queues_of_two_words_stop_the_streams(designs: list, tmp_path: Path, rng: np.random.Generator) -> None:

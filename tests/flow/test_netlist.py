@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 import bnnhw
 from bnnhw.tools import yosys
@@ -47,6 +48,22 @@ def test_the_netlist_equals_golden_under_stalls_and_changed_weights_are_found(fo
 def test_the_netlist_of_any_family_equals_golden_under_stalls(folder: Path, target: str) -> None:
     report = bnnhw.verify(folder, frames=3, level="netlist", target=target, stalls="random")
     assert [r.name for r in report.rungs] == ["framework", "rtl", "netlist"]
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("target", ["xc7", pytest.param("xcup", marks=pytest.mark.slow)])
+def test_the_netlist_of_primitives_equals_golden_under_stalls(target: str, tmp_path: Path) -> None:
+    """Folded layers and an unrolled convolution."""
+    products: dict[str, dict[str, object]] = {
+        "conv1": {"implementation": "unrolled"},
+        "conv2": {"pe": 1, "simd": 48},
+        "fc1": {"simd": 16},
+        "fc2": {"simd": 8},
+    }
+    design = {"bnnhw_design": 1, "network": "digits_cnn", "logic": "carry", "layers": products}
+    (tmp_path / "design.yaml").write_text(yaml.safe_dump(design))
+    bnnhw.generate("digits_cnn", tmp_path / "d", design=tmp_path / "design.yaml")
+    report = bnnhw.verify(tmp_path / "d", frames=2, level="netlist", target=target, stalls="random")
     assert report.passed, report
 
 

@@ -23,7 +23,7 @@ from bnnhw.ir.heads import Thresholds
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window
-from bnnhw.lutmap.cost import LUT_INPUTS, luts
+from bnnhw.lutmap.cost import luts
 from bnnhw.lutmap.fabric import FABRICS
 from bnnhw.lutmap.layer import unrolled
 from bnnhw.lutmap.netlist import Netlist
@@ -229,16 +229,20 @@ def netlist_luts(net: Netlist, target: str, folder: Path) -> int:
     return yosys.synthesise(emit_netlist(net, "top"), "top", TARGETS[target], folder).luts
 
 
-@pytest.mark.parametrize(("target", "lanes"), [("xc7", 64), ("ice40", 64), ("ecp5", 33), ("gowin", 33)])
-def test_a_popcount_costs_what_it_says(target: str, lanes: int, tmp_path: Path) -> None:
-    net = popcount(lanes, Gate.XNOR, FABRICS[LUT_INPUTS[target]])
+@pytest.mark.parametrize(
+    ("target", "lanes", "logic"),
+    [("xc7", 64, "lut6"), ("xc7", 64, "carry"), ("xcup", 33, "carry"), ("ice40", 64, "lut4"), ("ecp5", 33, "lut4"), ("gowin", 33, "lut4")],
+)
+def test_a_popcount_costs_what_it_says(target: str, lanes: int, logic: str, tmp_path: Path) -> None:
+    net = popcount(lanes, Gate.XNOR, FABRICS[logic])
     assert netlist_luts(net, target, tmp_path) == luts(net, target, {})
 
 
-def test_an_unrolled_layer_costs_what_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("logic", ["lut6", "carry"])
+def test_an_unrolled_layer_costs_what_it_says(logic: str, tmp_path: Path) -> None:
     """Within 5%: LUTs that are inverters may vanish."""
     rng = np.random.default_rng(5)
     head = Thresholds(rng.integers(-5, 6, (1, 24, 1)), Encoding.bipolar())
     layer = MatVec("fc", Encoding.bipolar(), Window.dense((64, 1, 1)), Weights.of_values(rng.choice([-1, 1], (24, 64))), head)
-    net = unrolled(layer, 6)
+    net = unrolled(layer, logic)
     assert netlist_luts(net, "xc7", tmp_path) == pytest.approx(luts(net, "xc7", {}), rel=0.05)

@@ -347,6 +347,8 @@ def test_exit_codes_and_nothing_half_written(tmp_path: Path) -> None:
         (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--fps", "1e12"], "cannot be reached"),
         (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--fps", "-1"], "give a positive rate"),
         (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--fps", "1", "--fully-folded"], "exclude each other"),
+        (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--target", "ecp5", "--primitives"], "those of xc7 and xcup, not of ecp5"),
+        (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--fully-folded", "--primitives"], "write logic: carry into the design"),
         (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--design", "nosuch"], "cannot be read"),
         (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--weights", "nosuch.npz"], "no such file"),
         (["verify", str(tmp_path)], "give a folder that bnnhw generate wrote"),

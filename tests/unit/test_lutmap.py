@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from bnnhw.ir.encoding import Encoding
+from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import Gate
 from bnnhw.ir.heads import Sums, Thresholds
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window
+from bnnhw.lutmap import cost
 from bnnhw.lutmap.builder import Builder
-from bnnhw.lutmap.fabric import FABRICS, LUT4, LUT6, Fabric
+from bnnhw.lutmap.fabric import CARRY, FABRICS, LUT4, LUT6, Fabric
 from bnnhw.lutmap.heap import add_up, counters, luts, reached, weighted_tables
 from bnnhw.lutmap.layer import unrolled, unrolled_stages
-from bnnhw.lutmap.netlist import ONE, ZERO, Adder, Luts, Netlist, Register, evaluate, literal
+from bnnhw.lutmap.netlist import ONE, ZERO, Adder, CarryCount, Luts, Netlist, Register, evaluate, literal
 from bnnhw.lutmap.popcount import least_luts, popcount, popcount_stages
 from bnnhw.lutmap.proof import Unproved, prove_count
 from bnnhw.lutmap.share import Sharing
@@ -39,7 +43,7 @@ def values(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
     return (bits.astype(np.int64) << np.arange(bits.shape[1])).sum(1)
 
 
-@pytest.mark.parametrize("fabric", [LUT6, LUT4], ids=["lut6", "lut4"])
+@pytest.mark.parametrize("fabric", FABRICS.values(), ids=FABRICS)
 @pytest.mark.parametrize("gate", list(Gate), ids=lambda g: g.name)
 def test_popcounts_are_proved(gate: Gate, fabric: Fabric) -> None:
     for lanes in WIDTHS:
@@ -58,11 +62,13 @@ def mutants(net: Netlist) -> Iterator[Netlist]:
                 wrong.append(Luts(node.inputs, node.tables[::-1]))
         elif isinstance(node, Adder):
             wrong = [Adder(node.a[::-1], node.b, node.carry)] if node.a[0] != node.a[-1] else []
+        elif isinstance(node, CarryCount):
+            wrong = [replace(node, inverted=1), replace(node, counted=(node.entering[0], *node.counted[1:]))]
         for other in wrong:
             yield Netlist(net.n_inputs, (*net.nodes[:n], other, *net.nodes[n + 1 :]), net.outputs)
 
 
-@pytest.mark.parametrize("fabric", [LUT6, LUT4], ids=["lut6", "lut4"])
+@pytest.mark.parametrize("fabric", FABRICS.values(), ids=FABRICS)
 def test_the_proof_finds_every_wrong_node(fabric: Fabric) -> None:
     count = 0
     for wrong in mutants(popcount(37, Gate.XNOR, fabric)):
@@ -78,7 +84,7 @@ def hits(x: NDArray[np.uint8], lanes: int, gate: Gate) -> NDArray[np.int64]:
     return ((a == w) if gate is Gate.XNOR else (a & w) if gate is Gate.AND else m & (a == w)).sum(1)
 
 
-@pytest.mark.parametrize("fabric", [LUT6, LUT4], ids=["lut6", "lut4"])
+@pytest.mark.parametrize("fabric", FABRICS.values(), ids=FABRICS)
 @pytest.mark.parametrize("gate", list(Gate), ids=lambda g: g.name)
 def test_popcounts_count(gate: Gate, fabric: Fabric) -> None:
     for lanes in (1, 2, 3, 5, 8, 64, 65, 200):
@@ -90,18 +96,21 @@ def test_popcounts_count(gate: Gate, fabric: Fabric) -> None:
 
 
 def test_popcounts_are_near_their_bound() -> None:
-    for fabric in (LUT6, LUT4):
-        for lanes in WIDTHS[1:]:
-            net = popcount(lanes, Gate.XNOR, fabric)
-            used = sum(len(n.tables) if isinstance(n, Luts) else len(n.a) if isinstance(n, Adder) else 0 for n in net.nodes)
-            most = {LUT6: 1.05, LUT4: 2.0}[fabric]  # full adders of LUT4 save half a bit a LUT
-            assert least_luts(lanes, Gate.XNOR, fabric) <= used <= most * least_luts(lanes, Gate.XNOR, fabric) + 5
+    for fabric, target in ((LUT6, "xc7"), (CARRY, "xc7"), (LUT4, "ice40")):
+        for lanes, gate in product(WIDTHS[1:], Gate):
+            used, least = cost.luts(popcount(lanes, gate, fabric), target, {}), least_luts(lanes, gate, fabric)
+            most = {LUT6: 1.05, CARRY: 1.1, LUT4: 2.0}[fabric]  # full adders of LUT4 save half a bit a LUT
+            assert least <= used and (gate is Gate.MASKED or used <= most * least + 7)
 
 
-@pytest.mark.parametrize(("lanes", "most"), [(64, 1.40), (512, 1.32)])
-def test_portable_popcounts_are_small(lanes: int, most: float) -> None:
-    net = popcount(lanes, Gate.XNOR, LUT6)
-    assert sum(len(n.tables) if isinstance(n, Luts) else len(n.a) if isinstance(n, Adder) else 0 for n in net.nodes) / lanes <= most
+@pytest.mark.parametrize(("lanes", "fabric", "most"), [(64, LUT6, 1.40), (512, LUT6, 1.32), (64, CARRY, 1.06), (512, CARRY, 1.02)])
+def test_popcounts_are_small(lanes: int, fabric: Fabric, most: float) -> None:
+    assert cost.luts(popcount(lanes, Gate.XNOR, fabric), "xc7", {}) / lanes <= most
+
+
+def test_carry_chains_are_of_xilinx() -> None:
+    with pytest.raises(BnnhwError, match="logic 'carry' is for xc7 and xcup, not for target 'ecp5'; use logic: lut4"):
+        cost.luts(popcount(64, Gate.XNOR, CARRY), "ecp5", {})
 
 
 def test_counters_by_every_value() -> None:
@@ -115,10 +124,10 @@ def test_counters_by_every_value() -> None:
                     assert sum((t >> value & 1) << n for n, t in enumerate(tables)) == total
 
 
-@pytest.mark.parametrize("lut_inputs", [6, 4])
-def test_registers_cut_the_levels(lut_inputs: int) -> None:
+@pytest.mark.parametrize("logic", FABRICS)
+def test_registers_cut_the_levels(logic: str) -> None:
     for lanes in (16, 64, 300):
-        net = popcount(lanes, Gate.XNOR, FABRICS[lut_inputs])
+        net = popcount(lanes, Gate.XNOR, FABRICS[logic])
         for levels in (1, 2, 3, 4, 100):
             cut = pipelined(net, stages_for(net, levels))
             assert cut.levels <= levels
@@ -126,16 +135,16 @@ def test_registers_cut_the_levels(lut_inputs: int) -> None:
 
 
 def test_constants_need_no_registers() -> None:
-    build = Builder(3)
+    build = Builder(3, LUT6)
     assert not pipelined(build.netlist([ONE, ZERO]), 4).nodes
 
 
 def test_sums_and_limits_of_any_heaps() -> None:
     rng = rng_of("heaps")
     for _ in range(150):
-        fabric = (LUT6, LUT4)[int(rng.integers(2))]
+        fabric = (LUT6, LUT4, CARRY)[int(rng.integers(3))]
         heights = rng.integers(0, 9, int(rng.integers(1, 6)))
-        build = Builder(max(1, int(heights.sum())))
+        build = Builder(max(1, int(heights.sum())), fabric)
         nets = iter(build.inputs)
         columns = [[literal(next(nets)) ^ int(rng.integers(2)) for _ in range(h)] for h in heights]
         x = rng.integers(0, 2, (300, build.n_inputs)).astype(np.uint8)
@@ -145,7 +154,7 @@ def test_sums_and_limits_of_any_heaps() -> None:
         limits = [int(v) for v in rng.integers(-1, total.max() + 3, int(rng.integers(1, 4)))]
         net = build.netlist(reached(build, columns, limits, fabric))
         assert (evaluate(net, x) == (total[:, None] >= np.array(limits))).all()
-        build = Builder(build.n_inputs)
+        build = Builder(build.n_inputs, fabric)
         net = build.netlist([build.plain(b) for b in add_up(build, columns, fabric)])
         assert (values(evaluate(net, x)) == total).all() if net.outputs else (total == 0).all()
 
@@ -156,8 +165,8 @@ def dense(weights: NDArray[np.int64], limits: NDArray[np.int64]) -> MatVec:
     return MatVec("fc", Encoding.bipolar(), Window.dense((weights.shape[1], 1, 1)), Weights.of_values(weights), head)
 
 
-@pytest.mark.parametrize("lut_inputs", [6, 4])
-def test_small_neurons_on_every_input(lut_inputs: int) -> None:
+@pytest.mark.parametrize("logic", FABRICS)
+def test_small_neurons_on_every_input(logic: str) -> None:
     """Every input of neurons of up to 16, binary, ternary and of several bits, at every limit that makes a difference."""
     for k in (1, 2, 5, 9, 12, 16):
         rng = rng_of("neurons", k)
@@ -166,7 +175,7 @@ def test_small_neurons_on_every_input(lut_inputs: int) -> None:
         weights = np.array([row if row.any() else np.ones(k, int) for row in rows], np.int64)
         for step in range(4):
             limits = np.array([rng.integers(-abs(row).sum() - 1, abs(row).sum() + 2) for row in weights], np.int64)
-            net = unrolled(dense(weights, limits), lut_inputs)
+            net = unrolled(dense(weights, limits), logic)
             assert (evaluate(net, x) == ((2 * x.astype(np.int64) - 1) @ weights.T >= limits)).all(), (k, step)
 
 
@@ -180,7 +189,7 @@ def test_layers_near_their_limits(density: float, how: Sharing) -> None:
     x = rng.integers(0, 2, (1000, 96)).astype(np.uint8)
     total = (2 * x.astype(np.int64) - 1) @ weights.T
     limits = total[rng.integers(0, 1000, 40), np.arange(40)]
-    net = unrolled(dense(weights, limits), 6, how)
+    net = unrolled(dense(weights, limits), "lut6", how)
     assert (evaluate(net, x) == (total >= limits)).all()
     assert (abs(total - limits) <= 2).any(0).all()
 
@@ -200,8 +209,8 @@ def test_layers_of_random_networks() -> None:
                 numbers = rng.integers(layer.x.low, layer.x.high + 1, (100, k))
                 bits = numbers[..., None] >> np.arange(layer.x.bits) & 1
             given, total = bits.transpose(0, 2, 1).reshape(100, -1).astype(np.uint8), numbers.astype(np.int64) @ layer.weights.values.T
-            for lut_inputs, registers in ((6, 0), (4, 2)):
-                found = evaluate(unrolled_stages(layer, lut_inputs, registers), given)
+            for logic, registers in (("lut6", 0), ("lut4", 2), ("carry", 1)):
+                found = evaluate(unrolled_stages(layer, logic, registers), given)
                 if isinstance(layer.head, Sums):
                     width = found.shape[1] // total.shape[1]
                     assert (values(found.reshape(-1, width)).reshape(total.shape) == total & ((1 << width) - 1)).all()
@@ -221,20 +230,20 @@ def test_portable_layers_are_small(shape: tuple[int, int], density: float, most:
     """LUTs of a synapse, on random weights."""
     rng = rng_of("small", shape, density)
     weights = rng.choice([-1, 1], shape[::-1]) * (rng.random(shape[::-1]) < density)
-    net = unrolled(dense(weights, rng.integers(-9, 10, shape[1])), 6)
+    net = unrolled(dense(weights, rng.integers(-9, 10, shape[1])), "lut6")
     assert sum(len(n.tables) if isinstance(n, Luts) else len(n.a) for n in net.nodes) / weights.size <= most  # type: ignore[union-attr]
 
 
 def test_what_cannot_fire_costs_nothing() -> None:
     weights = np.ones((3, 20), np.int64)
-    net = unrolled(dense(weights, np.array([-20, 21, 22])), 6)
+    net = unrolled(dense(weights, np.array([-20, 21, 22])), "lut6")
     assert not net.nodes and (evaluate(net, np.zeros((1, 20), np.uint8)) == [[1, 0, 0]]).all()
 
 
 def test_equal_neurons_are_one() -> None:
     weights = np.repeat(rng_of("equal").choice([-1, 1], (1, 30)), 4, 0)
-    one = unrolled(dense(weights[:1], np.array([2])), 6, Sharing(reference=False))
-    four = unrolled(dense(weights, np.array([2] * 4)), 6, Sharing(reference=False))
+    one = unrolled(dense(weights[:1], np.array([2])), "lut6", Sharing(reference=False))
+    four = unrolled(dense(weights, np.array([2] * 4)), "lut6", Sharing(reference=False))
     assert luts_of(four) <= luts_of(one) + 3 and len(set(four.outputs)) == 1
 
 

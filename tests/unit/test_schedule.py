@@ -14,7 +14,7 @@ from bnnhw.ir import design as d
 from bnnhw.ir.contents import weight_words
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.instances import Stream
-from bnnhw.ir.integer import Network
+from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.layout import pack, unpack
 from bnnhw.ir.pipeline import pipeline
@@ -25,6 +25,7 @@ from bnnhw.lower import lower
 from bnnhw.schedule import complete, fold_for_interval, fully_folded, latency, read_design, write_design
 from bnnhw.schedule.beats import beat_times
 from bnnhw.schedule.folding import input_lanes, output_lanes
+from bnnhw.schedule.queues import Waits, join_queues, words_of_pixel
 from support.published import CNV_FOLDING, LFC_FOLDING, cnv, design_data, lfc
 from support.random_integer import random_network
 from support.random_nets import random_case, random_design
@@ -182,9 +183,14 @@ FOLDINGS = {
     "no such layer": ({"fc9": {"pe": 1}}, "network 'digits_cnn' has no layer 'fc9'; its layers are conv1, conv2, maxpool4, fc1, fc2"),
     "zero pe": ({"fc1": {"pe": 0}}, "layers.fc1.pe: Input should be greater than or equal to 1"),
     "unknown key": ({"fc1": {"pe": 1, "speed": 9}}, "layers.fc1.speed: Extra inputs are not permitted"),
-    "unrolled border": (
-        {"conv1": {"implementation": "unrolled"}},
-        "layer 'conv1': its margin makes border classes, it cannot be unrolled; use implementation: folded",
+    "line buffer and short queue": ({"conv2": {"implementation": "unrolled", "fifo": 9}}, "layer 'conv2': fifo 9 cannot be; give 10 to 1048576"),
+    "line buffer of few lanes": (
+        {"conv2": {"implementation": "unrolled", "lanes": 16}},
+        "layer 'conv2': unrolled it has a line buffer of 32 lanes; remove lanes and buffer",
+    ),
+    "line buffer of words": (
+        {"conv2": {"implementation": "unrolled", "buffer": 32}},
+        "layer 'conv2': unrolled it has a line buffer of 32 lanes; remove lanes and buffer",
     ),
     "unrolled pool": (
         {"maxpool4": {"implementation": "unrolled"}},
@@ -205,3 +211,23 @@ def test_foldings_that_cannot_exist(digits: Network, case: str) -> None:
         complete(digits, {"bnnhw_design": 1, "network": "digits_cnn", "layers": data}, "d.yaml")
     assert message in str(e.value)
     assert "\n" not in str(e.value)
+
+
+def test_queues_of_a_search_are_enough_whatever_comes_by_line_buffers() -> None:
+    """Else a design that is found could not be read again."""
+    compared = 0
+    for seed in range(400):
+        net = random_network(seed)
+        joins = [layer for layer in net.layers if len(net.inputs_of(layer)) > 1]
+        may = [layer.name for layer in net.layers if d.has_lines(layer)]
+        if not joins or not may:
+            continue
+        for layers in (may, may[:1], may[1:], []):
+            folded = {f.name: f for f in fully_folded(net, 100.0).layers}
+            made = folded | {name: d.unrolled(net[name], folded[name]) for name in layers}  # type: ignore[arg-type]
+            needed, waits = join_queues(net, made), Waits(net, {}, (), may)
+            for layer in joins:
+                words = tuple(net.port.shape[0] if name == PORT else words_of_pixel(net[name], made[name]) for name in net.inputs_of(layer))
+                assert all(a >= b for a, b in zip(waits.words(layer, words), needed[layer.name], strict=True)), (seed, layers)
+                compared += 1
+    assert compared > 50

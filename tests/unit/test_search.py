@@ -31,7 +31,7 @@ from bnnhw.schedule.choices import Choices
 from bnnhw.schedule.folding import buffer_words, input_lanes, output_lanes
 from bnnhw.schedule.goals import SHARES, Budget, Folder
 from bnnhw.schedule.queues import Waits, words_of_pixel
-from bnnhw.schedule.stages import LOGIC, LUT_LEVELS, most_registers, with_registers
+from bnnhw.schedule.stages import LOGIC, LUT_LEVELS, may_have_lines, most_registers, with_registers
 from bnnhw.tools.targets import TARGETS as FAMILIES
 from support.practical import practical_network
 from support.random_integer import random_network
@@ -68,7 +68,8 @@ def every_folding(layer: Layer) -> list[d.Folding]:
         return made
     lanes = [n for n in range(1, d.lane_channels(layer) + 1) if d.lane_channels(layer) % n == 0]
     words = {n: buffer_words(layer, n) if isinstance(layer, Windowed) else 0 for n in lanes}
-    return [replace(f, lanes=n, buffer_words=words[n]) for f in made for n in lanes]
+    found = [replace(f, lanes=n, buffer_words=words[n]) for f in made for n in lanes if not d.line_buffered(layer, f)]
+    return found + [replace(f, lanes=layer.sources[0][0][0]) for f in made if d.line_buffered(layer, f)]
 
 
 SEEDS = (34, 38, 40, 62, 86, 89, 95, 100, 116, 132, 811)
@@ -86,7 +87,7 @@ def network(seed: int) -> Network:
 def tried(net: Network, interval: int, target: str) -> Iterator[d.Design]:
     """Every design of at most that interval for a family, with the registers and queues that belong to it."""
     logic = LOGIC[target]
-    waits = Waits(net, most_registers(net, logic, LUT_LEVELS))
+    waits = Waits(net, most_registers(net, logic, LUT_LEVELS), (), may_have_lines(net))
     for foldings in product(*(every_folding(layer) for layer in net.layers)):
         of = {f.name: f for f in foldings}
         words = {name: net.port.shape[0] if name == PORT else words_of_pixel(net[name], of[name]) for name in (PORT, *of)}
@@ -99,7 +100,7 @@ def tried(net: Network, interval: int, target: str) -> Iterator[d.Design]:
 
 Costs = tuple[float, ...]
 """LUTs, flip-flops, block RAMs, DSPs."""
-MEMORIES = ("bnn_matvec", "bnn_window", "bnn_replay")
+MEMORIES = ("bnn_matvec", "bnn_window", "bnn_line_buffer", "bnn_replay")
 WEIGHTS: dict[str, Costs] = {"luts": (1, 0, 0, 0), "area": (1, 0, SHARES["xc7"][0], SHARES["xc7"][1])}
 
 
@@ -203,12 +204,12 @@ def test_least_energy_is_least_of_all(seed: int) -> None:
     )
 
 
-@pytest.mark.parametrize("target", FAMILIES)
-def test_no_bound_is_above_the_price(target: str) -> None:
+@pytest.mark.parametrize(("target", "logic"), [*((target, LOGIC[target]) for target in FAMILIES), ("xc7", d.Logic.CARRY)])
+def test_no_bound_is_above_the_price(target: str, logic: d.Logic) -> None:
     """What a search leaves out it leaves out by these bounds."""
     rng, priced = np.random.default_rng(1), 0
     for net in (*map(practical_network, range(6)), *map(random_network, range(40))):
-        choices = Choices(net, target, LUT_LEVELS)
+        choices = Choices(net, target, LUT_LEVELS, logic)
         for stage in choices.stages:
             for edge in map(int, rng.permutation(np.flatnonzero(~stage.priced))[:12]):
                 costs, beats = stage.costs[edge].copy(), stage.beats[edge]
@@ -291,3 +292,18 @@ def test_every_board_holds_a_small_network(file: Path) -> None:
     for kind in ("luts", "flip_flops", "block_rams", "dsps"):
         assert getattr(cells, kind) <= DEFAULT_UTILISATION * getattr(found, kind)
     assert design.clock_mhz == found.clock_mhz
+
+
+def test_primitives_take_fewer_luts() -> None:
+    plain, chained = (Folder(digits(), "xc7", 100.0, "luts", logic=logic).least(64) for logic in (None, d.Logic.CARRY))
+    assert (plain.logic, chained.logic) == (d.Logic.LUT6, d.Logic.CARRY)
+    assert sums(pipeline(digits(), chained), "xc7").luts < 0.8 * sums(pipeline(digits(), plain), "xc7").luts
+
+
+def test_a_convolution_is_unrolled_where_a_pixel_a_cycle_is_asked_for() -> None:
+    net = lower(frontend.load("digits_cnn")).network
+    design = Folder(net, "xc7", 100.0).least(100)
+    assert [design[name].implementation for name in ("conv1", "conv2")] == [d.Implementation.UNROLLED] * 2
+    assert pipeline(net, design).interval == 81  # 8x8 pixels and a margin of one, once for every row and frame
+    with pytest.raises(BnnhwError, match=r"an interval of 80 cycles cannot be reached, the best is 81 cycles .* limited by 'conv1_lines'"):
+        Folder(net, "xc7", 100.0).least(80)
