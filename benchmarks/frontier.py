@@ -115,9 +115,9 @@ def draw(done: list[dict[str, Any]]) -> None:
     figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
     for kind, title in (("built", "bnnhw, layers"), ("luts", "bnnhw, whole design")):
         axis.plot([f[kind] for f in done], [f["accuracy"] for f in done], "o-", label=title)
-    for n, (name, accuracy, cells) in enumerate(PUBLISHED):
+    for (name, accuracy, cells), offset in zip(PUBLISHED, ((0, -14), (0, -14), (0, 6), (-6, -3)), strict=True):
         axis.plot(cells, accuracy, "s", color="grey")
-        axis.annotate(name, (cells, accuracy), textcoords="offset points", xytext=(0, (-14, 6)[n % 2]), ha="right", fontsize=8)
+        axis.annotate(name, (cells, accuracy), textcoords="offset points", xytext=offset, ha="right", fontsize=8)
     axis.set(xscale="log", xlabel="LUT6", ylabel="MNIST test accuracy, %")
     axis.legend(frameon=False)
     figure.savefig(ROOT / "docs" / "frontier.svg", metadata={"Date": None})
