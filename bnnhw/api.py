@@ -38,7 +38,6 @@ from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.store import network_bytes, read_network
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import Lowered, lower
-from bnnhw.lutmap.cost import XILINX
 from bnnhw.report.energy import draw_energy
 from bnnhw.report.front import draw_front
 from bnnhw.report.layers import layer_rows
@@ -105,16 +104,16 @@ def choose_design(
         clock = DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz
     if not 0 < clock <= 10_000:
         raise BnnhwError(f"folding: a clock of {clock:g} MHz cannot be; give 0 to 10000")
-    if primitives and family not in XILINX:
-        raise BnnhwError(f"folding: --primitives are those of {' and '.join(XILINX)}, not of {family}; remove it")
+    if primitives and family not in schedule.XILINX:
+        raise BnnhwError(f"folding: --primitives are those of {' and '.join(schedule.XILINX)}, not of {family}; remove it")
     if primitives and (design is not None or fully_folded):
         raise BnnhwError("folding: --primitives has no use where the folding is given; remove it, or write logic: carry into the design file")
     if design is not None:
         if clock_mhz is not None:
             raise BnnhwError("folding: --clock belongs into the design file when --design is given; remove one")
         chosen = schedule.read_design(net, design, family, budget.luts)
-        if target is not None and chosen.logic is Logic.CARRY and family not in XILINX:
-            raise BnnhwError(f"folding: the design's logic 'carry' is for {' and '.join(XILINX)}, not for {family}; use another")
+        if target is not None and chosen.logic is Logic.CARRY and family not in schedule.XILINX:
+            raise BnnhwError(f"folding: the design's logic 'carry' is for {' and '.join(schedule.XILINX)}, not for {family}; use another")
         schedule.check_budget(net, chosen, family, budget)
         return chosen
     if fully_folded:

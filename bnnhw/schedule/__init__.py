@@ -1,5 +1,6 @@
 """Chooses PE, SIMD, buffers and ports for a wanted rate or a budget, completes designs that users give, and says when their beats move."""
 
+from bnnhw.lutmap.cost import XILINX
 from bnnhw.schedule.beats import latency
 from bnnhw.schedule.boards import board
 from bnnhw.schedule.designs import complete, read_design, write_design
@@ -10,6 +11,7 @@ from bnnhw.schedule.stages import LUT_LEVELS
 __all__ = [
     "LUT_LEVELS",
     "MINIMISED",
+    "XILINX",
     "Budget",
     "Folder",
     "board",

@@ -261,7 +261,7 @@ def designed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("designed")
     (folder / "n.yaml").write_text(yaml.safe_dump(GOOD))
     np.savez(folder / "w.npz", **tensors())  # type: ignore[arg-type]
-    bnnhw.generate(folder / "n.yaml", folder / "d", fps=1000)
+    bnnhw.generate(folder / "n.yaml", folder / "d", fully_folded=True)
     return folder
 
 
