@@ -106,7 +106,9 @@ def together(found: Activities) -> Activities:
 def report(board: Published, own: bool) -> None:
     """One line, two with our own design."""
     net, frames = NETWORKS[board.network]()
-    design = fold_for_interval(net, board.count_at or board.interval, board.clock_mhz, Logic.PLAIN)  # netlists of so many lanes compile for an hour
+    design = fold_for_interval(
+        net, board.count_at or board.interval, board.clock_mhz, Logic.PLAIN
+    )  # netlists of so many lanes were not compiled after 25 minutes
     found = count_toggles(net, design, frames, most_cycles=MOST_CYCLES)
     how = {"interval_cycles": board.interval, "clock_mhz": board.clock_mhz, "static": board.static}
     whole = together(found)

@@ -1,14 +1,8 @@
 // Sum of seven bits, or of five and one of weight 2, on a carry chain of two positions.
 // sum = number of ones in i, with TWO i[3] being 2; bits of INVERTED count where they are 0.
-// With BNNHW_CARRY4 (7 series) or BNNHW_CARRY8 (UltraScale+) it is two LUT6_2 and a chain, Xilinx' primitives.
+// With BNNHW_CARRY=4 (7 series) or BNNHW_CARRY=8 (UltraScale+) it is two LUT6_2 and a chain, Xilinx' primitives.
 // Keeps its hierarchy, as bnn_luts does.
 `default_nettype none
-`ifdef BNNHW_CARRY4
-`define BNNHW_PRIMITIVES
-`endif
-`ifdef BNNHW_CARRY8
-`define BNNHW_PRIMITIVES
-`endif
 (* keep_hierarchy *)
 module bnn_carry_count #(
     parameter TWO = 0,  // whether there are six bits, of which i[3] has weight 2
@@ -23,7 +17,7 @@ module bnn_carry_count #(
     input [4:0] bits;
     counted = {2'b0, bits[0]} + {2'b0, bits[1]} + {2'b0, bits[2]} + (TWO == 1 ? {1'b0, bits[3], 1'b0} : {2'b0, bits[3]} + {2'b0, bits[4]});
   endfunction
-`ifdef BNNHW_PRIMITIVES
+`ifdef BNNHW_CARRY
   // Truth tables over x: whether the count is odd, 2 or 3, and 4 or 5.
   function [31:0] among;
     input [7:0] counts;
@@ -38,13 +32,14 @@ module bnn_carry_count #(
       .I0(x[0]), .I1(x[1]), .I2(x[2]), .I3(x[3]), .I4(x[4]), .I5(i[5-TWO]), .O6(s[0]), .O5(d[0])
   );
   LUT6_2 #(.INIT({ONE, TWOS})) u_high (.I0(x[0]), .I1(x[1]), .I2(x[2]), .I3(x[3]), .I4(x[4]), .I5(1'b1), .O6(s[1]), .O5(d[1]));
-`ifdef BNNHW_CARRY4
-  wire [3:0] o, c;
-  CARRY4 u_chain (.CI(1'b0), .CYINIT(i[6-TWO]), .DI({2'b0, d}), .S({2'b0, s}), .O(o), .CO(c));
-`else
-  wire [7:0] o, c;
-  CARRY8 #(.CARRY_TYPE("SINGLE_CY8")) u_chain (.CI(i[6-TWO]), .CI_TOP(1'b0), .DI({6'b0, d}), .S({6'b0, s}), .O(o), .CO(c));
-`endif
+  wire [`BNNHW_CARRY-1:0] o, c;
+  generate
+    if (`BNNHW_CARRY == 4) begin : g_carry4
+      CARRY4 u_chain (.CI(1'b0), .CYINIT(i[6-TWO]), .DI({2'b0, d}), .S({2'b0, s}), .O(o), .CO(c));
+    end else begin : g_carry8
+      CARRY8 #(.CARRY_TYPE("SINGLE_CY8")) u_chain (.CI(i[6-TWO]), .CI_TOP(1'b0), .DI({6'b0, d}), .S({6'b0, s}), .O(o), .CO(c));
+    end
+  endgenerate
   assign sum = {c[1], o[1:0]};
 `else
   assign sum = counted(x ^ INVERTED) + {2'b0, i[5-TWO]} + {2'b0, i[6-TWO]};

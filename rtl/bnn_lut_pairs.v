@@ -1,14 +1,8 @@
 // Lookup tables of the same inputs, of which there are few enough that two tables share a LUT.
 // o[k] = TABLES[k][i]: bit i of table k; table 0 in the low bits
-// With BNNHW_CARRY4 (7 series) or BNNHW_CARRY8 (UltraScale+) two tables are a LUT6_2, Xilinx' primitive.
+// With BNNHW_CARRY=4 (7 series) or BNNHW_CARRY=8 (UltraScale+) two tables are a LUT6_2, Xilinx' primitive.
 // Keeps its hierarchy, as bnn_luts does.
 `default_nettype none
-`ifdef BNNHW_CARRY4
-`define BNNHW_PRIMITIVES
-`endif
-`ifdef BNNHW_CARRY8
-`define BNNHW_PRIMITIVES
-`endif
 (* keep_hierarchy *)
 module bnn_lut_pairs #(
     parameter N_IN = 1,  // inputs, at most 5
@@ -18,7 +12,7 @@ module bnn_lut_pairs #(
     input wire [N_IN-1:0] i,
     output wire [N_OUT-1:0] o
 );
-`ifdef BNNHW_PRIMITIVES
+`ifdef BNNHW_CARRY
   localparam N_PAIRS = N_OUT / 2;
   wire [4:0] x = {5'b0, i};
 `else
@@ -26,7 +20,7 @@ module bnn_lut_pairs #(
 `endif
   genvar k;
   generate
-`ifdef BNNHW_PRIMITIVES
+`ifdef BNNHW_CARRY
     for (k = 0; k < N_PAIRS; k = k + 1) begin : g_pair
       localparam [31:0] LOW = {(32 >> N_IN) {TABLES[2*k<<N_IN+:1<<N_IN]}};
       localparam [31:0] HIGH = {(32 >> N_IN) {TABLES[2*k+1<<N_IN+:1<<N_IN]}};

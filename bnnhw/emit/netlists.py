@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bnnhw.ir.hardware import Gate
 from bnnhw.ir.instances import Instance, Pipeline
-from bnnhw.lutmap.fabric import FABRICS
+from bnnhw.lutmap.fabric import FABRICS, Fabric
 from bnnhw.lutmap.layer import unrolled_stages
 from bnnhw.lutmap.netlist import ONE, ZERO, Adder, CarryCount, Luts, Netlist, Node
 from bnnhw.lutmap.popcount import popcount_stages
@@ -54,13 +54,13 @@ def module(net: Netlist, name: str, title: str, inputs: Sequence[Port], output: 
     nets = ["1'b0", "1'b1", *(f"{port}[{bit}]" for port, bits in inputs for bit in range(bits))]
     made = []
     for n, node in enumerate(net.nodes):
-        made.append({"name": f"n{n}", "msb": node.n_outputs - 1, **_instance(node, f"n{n}", nets, net.paired_inputs)})
+        made.append({"name": f"n{n}", "msb": node.n_outputs - 1, **_instance(node, f"n{n}", nets, net.fabric)})
         nets += [f"n{n}[{k}]" for k in range(node.n_outputs)]
     used = {ZERO, ONE, *net.outputs, *(i for node in net.nodes for i in node.inputs)}
     unused = [nets[i] for i in range(len(nets)) if i not in used]
     return {
         "title": title,
-        "note": f"{_luts(net)} LUTs, {net.levels} one behind the other, {net.flip_flops} flip-flops.",
+        "note": f"{net.luts} LUTs, {net.levels} one behind the other, {net.flip_flops} flip-flops.",
         "module": name,
         "inputs": [{"name": port, "msb": bits - 1} for port, bits in inputs],
         "output": {"name": output, "msb": len(net.outputs) - 1, "value": _joined(net.outputs, nets)},
@@ -69,22 +69,14 @@ def module(net: Netlist, name: str, title: str, inputs: Sequence[Port], output: 
     }
 
 
-def _luts(net: Netlist) -> int:
-    """LUTs of a netlist's tables, and of its counters on carry chains."""
-    return sum(
-        -(-len(n.tables) // (2 if len(n.inputs) <= net.paired_inputs else 1)) if isinstance(n, Luts) else 2 * isinstance(n, CarryCount)
-        for n in net.nodes
-    )
-
-
-def _instance(node: Node, name: str, nets: Sequence[str], paired_inputs: int) -> dict[str, str]:
+def _instance(node: Node, name: str, nets: Sequence[str], fabric: Fabric) -> dict[str, str]:
     """Module, parameters and ports of a node."""
     match node:
         case Luts():
             n = len(node.inputs)
             tables = sum(table << (k << n) for k, table in enumerate(node.tables))
             literal = f"{len(node.tables) << n}'h{tables:x}"
-            module = "bnn_lut_pairs" if n <= paired_inputs and len(node.tables) > 1 else "bnn_luts"
+            module = "bnn_lut_pairs" if n <= fabric.paired_inputs and len(node.tables) > 1 else "bnn_luts"
             return {"module": module, "parameters": f".N_IN({n}), .N_OUT({len(node.tables)}), .TABLES({literal})",
                     "ports": f".i({{{_joined(node.inputs, nets)}}}), .o({name})"}  # fmt: skip
         case CarryCount():

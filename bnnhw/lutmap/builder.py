@@ -51,7 +51,7 @@ class Builder:
 
     def netlist(self, outputs: Sequence[int]) -> Netlist:
         """What leads to these outputs."""
-        return _needed(Netlist(self.n_inputs, tuple(self.nodes), tuple(outputs), self.fabric.paired_inputs))
+        return _needed(Netlist(self.n_inputs, tuple(self.nodes), tuple(outputs), self.fabric))
 
     def _add(self, node: Node) -> list[int]:
         first = self._known.get(node)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+COUNTER_LUTS = 2
+"""LUTs of a counter before a carry chain."""
+
 
 @dataclass(frozen=True)
 class Fabric:

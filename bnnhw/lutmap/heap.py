@@ -11,7 +11,7 @@ from functools import lru_cache
 from heapq import heapify, heappop, heappush
 
 from bnnhw.lutmap.builder import Builder
-from bnnhw.lutmap.fabric import Fabric
+from bnnhw.lutmap.fabric import COUNTER_LUTS, Fabric
 from bnnhw.lutmap.netlist import ONE, ZERO, literal
 
 Counter = tuple[int, int]
@@ -45,7 +45,7 @@ def counters(fabric: Fabric) -> tuple[Counter, ...]:
 @lru_cache
 def _luts_of(counter: Counter, fabric: Fabric) -> int:
     """LUTs of a counter."""
-    return 2 if fabric.xilinx and counter in CHAINED else fabric.luts(sum(counter), _out_bits(counter))
+    return COUNTER_LUTS if fabric.xilinx and counter in CHAINED else fabric.luts(sum(counter), _out_bits(counter))
 
 
 @lru_cache

@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bnnhw.lutmap.fabric import COUNTER_LUTS, LUT6, Fabric
+
 ZERO, ONE = 0, 1
 """Nets of the constants."""
 WORD = 64
@@ -114,8 +116,8 @@ class Netlist:
     n_inputs: int
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
-    paired_inputs: int = 0
-    """Inputs up to which two functions of the same ones are one LUT."""
+    fabric: Fabric = LUT6
+    """What its nodes are made of."""
 
     @cached_property
     def firsts(self) -> tuple[int, ...]:
@@ -129,6 +131,12 @@ class Netlist:
     def inputs(self) -> range:
         """Nets of the inputs."""
         return range(2, 2 + self.n_inputs)
+
+    @property
+    def luts(self) -> int:
+        """LUTs of its tables and its counters on carry chains."""
+        tables = sum(self.fabric.luts(len(n.inputs), len(n.tables)) for n in self.nodes if isinstance(n, Luts))
+        return tables + sum(COUNTER_LUTS for n in self.nodes if isinstance(n, CarryCount))
 
     @property
     def flip_flops(self) -> int:

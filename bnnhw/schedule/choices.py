@@ -296,7 +296,7 @@ class Choices:
         """Different ways to make the lines of a line buffer; one where there are none."""
         w = layer.window
         width, words = source.width * w.dilation[0] * (w.kernel[0] - 1), w.shape[2]
-        return list(dict.fromkeys(self._style(style, width, words if width else 0, Kind.RAM) for style in d.MemoryStyle))
+        return self._styles(width, words if width else 0)
 
     def _window(self, layer: MatVec | Gather, source: Stream, style: d.MemoryStyle) -> Way:
         f = d.Folding(layer.name, lanes=source.lanes, buffer_words=buffer_words(layer, source.lanes), window_memory=style)
@@ -451,7 +451,11 @@ class Choices:
         if not d.windowed(layer):
             return [d.MemoryStyle.AUTO]
         assert isinstance(layer, Windowed)
-        return list(dict.fromkeys(self._style(style, lanes * bits, buffer_words(layer, lanes), Kind.RAM) for style in d.MemoryStyle))
+        return self._styles(lanes * bits, buffer_words(layer, lanes))
+
+    def _styles(self, width: int, words: int) -> list[d.MemoryStyle]:
+        """Those in which a written memory is made differently."""
+        return list(dict.fromkeys(self._style(style, width, words, Kind.RAM) for style in d.MemoryStyle))
 
 
 def _doubled(least: int, most: int) -> list[int]:

@@ -45,7 +45,7 @@ class Target:
     sound_from: tuple[int, int]
     """First version of Yosys that maps no memory and no product wrongly, as far as is known."""
     primitives: str = ""
-    """Macro with which modules that can be made of the family's primitives are."""
+    """Macro, with its value, with which modules that can be made of the family's primitives are."""
     simulated_with: tuple[str, ...] = ()
     """Verilator's arguments for the models."""
 
@@ -80,12 +80,12 @@ TARGETS = {
         Target(
             "xc7", "Xilinx 7 series", "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
             (*XILINX_LUTS, ("RAMB36E1", "block_rams", 1), ("RAMB18E1", "block_rams", 0.5), ("DSP48E1", "dsps", 1)), XILINX_FREE, "xilinx/cells_sim.v",
-            XILINX_SOUND, "BNNHW_CARRY4",
+            XILINX_SOUND, "BNNHW_CARRY=4",
         ),
         Target(
             "xcup", "Xilinx UltraScale+", "synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
             (*XILINX_LUTS, ("RAMB36E2", "block_rams", 1), ("RAMB18E2", "block_rams", 0.5), ("DSP48E2", "dsps", 1)), XILINX_FREE, "xilinx/cells_sim.v",
-            XILINX_SOUND, "BNNHW_CARRY8",
+            XILINX_SOUND, "BNNHW_CARRY=8",
         ),
         Target(
             "ecp5", "Lattice ECP5", "synth_ecp5",
