@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ def searches() -> Iterator[Row]:
         ("the most frames in 20,000 LUTs", "area", Budget(luts=20_000), 0), ("the most frames in 70% of a ZC706", "area", zc706, 0),
     )  # fmt: skip
     for what, *search in asked:
-        with ProcessPoolExecutor(1) as pool:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             yield f"BinaryNet, {what}", pool.submit(searched, *search).result(), "5 s"
 
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from bnnhw.estimate.memories import Kind, Memory, Style, memory
 from bnnhw.ir.design import MemoryStyle
-from bnnhw.ir.encoding import signed_bits
+from bnnhw.ir.encoding import I64, signed_bits
 from bnnhw.ir.hardware import Gate
 from bnnhw.ir.instances import Instance
 from bnnhw.lutmap.cost import LUT_INPUTS, Wide, luts
@@ -28,6 +29,7 @@ from bnnhw.lutmap.popcount import popcount_stages
 
 Parameters = Mapping[str, int | str]
 Terms = dict[str, float]
+N = TypeVar("N", int, I64)
 
 
 @dataclass(frozen=True)
@@ -204,9 +206,14 @@ SHORT = 16
 """Bits up to which a popcount's cost for each may differ from that of more."""
 
 
-def popcount(bits: float, width: int) -> Terms:
-    """What a count of so many bits depends on that is no netlist; its result has `width`."""
-    return {"bits": min(bits, SHORT), "more": max(0.0, bits - SHORT), "carries": max(0.0, bits - width), "width": width}
+def plain_popcount(gate: Gate, lanes: int, stored: bool) -> Terms:
+    """What a popcount depends on that is no netlist, with weights from a memory or constant ones."""
+    kind = "free" if not stored else "masked" if gate is Gate.MASKED else "gate"
+    if lanes == 1:
+        return {f"{kind}_single": 1}
+    bits, width = lanes if stored or gate is Gate.XNOR else lanes / 2, lanes.bit_length()  # of weights that are constant and 0, nothing is left
+    found = {"bits": min(bits, SHORT), "more": max(0.0, bits - SHORT), "carries": max(0.0, bits - width), "width": width}
+    return {f"{kind}_{name}": n for name, n in found.items()}
 
 
 def features_of(i: Instance, target: str) -> Features:
@@ -257,29 +264,32 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
         s.netlists = units * counted_luts
         s.register(units * counted_registers)
     else:
-        kind = "free" if not stored else "masked" if p["GATE"] == 2 else "gate"
-        counted = simd if stored or p["GATE"] == 0 else simd / 2  # of weights that are constant and 0, nothing is left
-        s.gates(**{f"{kind}_{name}": units * n for name, n in popcount(counted, p["COUNT_W"]).items()} if simd > 1 else {f"{kind}_single": units})
+        s.gates(**{name: units * n for name, n in plain_popcount(Gate(p["GATE"]), simd, stored).items()})
         s.register(units * latency * count_w)
     s.register(3 * latency)
     s.gates(units=units)
     if p["N_BEATS"] * turns > 1:
         s.gates(**{"count_up" if simd * planes == 1 else "accumulate": pe * sum_w})
-    coeffs = entries(raw["COEFFS"], sum_w, turns * planes)
-    if turns == 1:
-        if MULTIPLIERS[s.target].coefficients:
-            s.dsps = pe * sum(multipliers(s.target, count_w, signed_bits(c, c), sum_w) for c in coeffs if not _shift([c]))
-        adds = sum(digits(c) for c in coeffs)
-        s.gates(adds=pe * max(0, adds - 1) * count_w, sums=pe * max(0, adds - 1), add_width=pe * sum_w * (adds > 1))
-    else:
-        varied = sum(not _shift(coeffs[q::planes]) for q in range(planes))
-        dsps = multipliers(s.target, sum_w, count_w, sum_w)
-        s.dsps = pe * varied * dsps
-        s.gates(products=pe * varied * count_w * sum_w, product_sums=pe * (planes - 1) * sum_w)
+    gates, dsps = weighted_counts(s.target, entries(raw["COEFFS"], sum_w, turns * planes), turns, count_w, sum_w)
+    s.gates(**{name: pe * n for name, n in gates.items()})
+    s.dsps = pe * dsps
     s.counter("beat", p["N_BEATS"], p["BEAT_W"])
     s.counter("address", p["N_WORDS"], p["ADDR_W"])
     s.counter("turn", turns, p["TURN_W"])
     s.register(planes * simd + units * count_w + pe * sum_w)
+
+
+def weighted_counts(target: str, coeffs: list[int], turns: int, count_w: int, sum_w: int) -> tuple[Terms, int]:
+    """Gates and DSPs of a PE's sum of popcounts, each times the coefficient of its plane, of which there are others in every turn."""
+    planes = len(coeffs) // turns
+    if turns > 1:
+        varied = sum(not _shift(coeffs[q::planes]) for q in range(planes))
+        return {"products": varied * count_w * sum_w, "product_sums": (planes - 1) * sum_w}, varied * multipliers(target, sum_w, count_w, sum_w)
+    adds = sum(digits(c) for c in coeffs)
+    gates: Terms = {"adds": max(0, adds - 1) * count_w, "sums": max(0, adds - 1), "add_width": sum_w * (adds > 1)}
+    if not MULTIPLIERS[target].coefficients:
+        return gates, 0
+    return gates, sum(multipliers(target, count_w, signed_bits(c, c), sum_w) for c in coeffs if not _shift([c]))
 
 
 @lru_cache(maxsize=1 << 12)
@@ -370,21 +380,36 @@ def _line_buffer(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
         s.register(pixel * lines)
 
 
+UP, DOWN, WIDE_LUT = -1, -2, 6
+"""Forms of width converters, beside those of the bits of their fill level up to that of a wide LUT."""
+
+
+def converter_form(grains_in: N, grains_out: N, fill_w: N) -> I64:
+    """Form of a width converter from and to so many grains, or of many. Where all that a bit depends on fits a wide LUT, some mappings are dearer."""
+    return np.where(grains_in == 1, UP, np.where(grains_out == 1, DOWN, np.minimum(fill_w, WIDE_LUT)))
+
+
+def converter_gates(form: int, grains_in: N, grains_out: N, step: N, fill_w: N) -> dict[str, N]:
+    """Gates of a converter, or of many of one form, of grains of `step` bits, that grow with its width."""
+    if form == UP:
+        return {"up": grains_in, "up_step": step, "up_places": grains_out, "up_fill": fill_w}
+    if form == DOWN:
+        return {"down": grains_out, "down_bits": grains_in * step, "down_step": step, "down_fill": fill_w}
+    grains = grains_in + grains_out
+    landing = grains_in * (grains_out + 1) * step
+    return {f"held_{form}": grains * step, "shifted": grains_in * step, "landing": landing, "grains": grains, "fill": fill_w}
+
+
 def _gearbox(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     grains_in, grains_out = p["N_IN"] // p["GRAIN"], p["N_OUT"] // p["GRAIN"]
     step = p["GRAIN"] * p["ELEM_W"] * p["PLANES"]
     held = (grains_in + grains_out) * step
-    if grains_in == 1:
-        s.gates(up=1, up_step=step, up_places=grains_out, up_fill=p["FILL_W"], up_short=held if p["N_BEATS"] % grains_out else 0)
-    elif grains_out == 1:
-        s.gates(down=1, down_bits=grains_in * step, down_step=step, down_fill=p["FILL_W"])
+    form = int(converter_form(grains_in, grains_out, p["FILL_W"]))
+    s.gates(**converter_gates(form, grains_in, grains_out, step, p["FILL_W"]))
+    if form == UP:
+        s.gates(up_short=held if p["N_BEATS"] % grains_out else 0)
+    elif form == DOWN:
         s.flip_flops["down"] = 1
-    else:
-        places = grains_in * (grains_out + 1)
-        # Where all that a bit depends on fits a wide LUT, Lattice's and Gowin's mapping is dearer.
-        s.gates(
-            **{f"held_{min(p['FILL_W'], 6)}": held}, shifted=grains_in * step, landing=places * step, grains=grains_in + grains_out, fill=p["FILL_W"]
-        )
     tail = (p["N_IN"] - p["N_TAIL"]) * p["ELEM_W"] * p["PLANES"]
     s.gates(tail=tail if p["N_BEATS"] > 1 else 0)
     s.counter("beat", p["N_BEATS"], p["BEAT_W"])

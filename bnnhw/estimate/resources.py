@@ -12,8 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.estimate.features import ALIKE, Terms, features, netlist_of, rom_luts, wide
+from bnnhw.estimate.features import (
+    ALIKE,
+    Terms,
+    converter_form,
+    converter_gates,
+    entries,
+    features,
+    netlist_of,
+    plain_popcount,
+    rom_luts,
+    weighted_counts,
+    wide,
+)
 from bnnhw.estimate.parts import Part, by_layer
+from bnnhw.ir.encoding import I64
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import Gate
 from bnnhw.ir.instances import Instance, Pipeline
@@ -23,6 +36,7 @@ from bnnhw.lutmap.popcount import least_luts
 from bnnhw.tools.targets import TARGETS, Cells
 
 WEIGHTS = Path(__file__).parent / "data" / "weights.json"
+F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -140,8 +154,7 @@ class ProductBound:
     target: str
     logic: str
     """Of its popcounts."""
-    masked: bool
-    """Whether weights may be 0."""
+    gate: Gate
     multiplied: bool
     """Whether popcounts may be multiplied in DSPs."""
 
@@ -154,9 +167,19 @@ class ProductBound:
     def unit_luts(self, bits: int) -> float:
         """LUTs of a popcount of `bits` bits."""
         if bits == 1:
-            return self._each("luts", {"units": 1, f"{'masked' if self.masked else 'gate'}_single": 1})
-        kind = Gate.MASKED if self.masked else Gate.XNOR
-        return self._each("luts", {"units": 1}) + least_luts(bits, kind, FABRICS[self.logic])
+            return self._each("luts", {"units": 1, **plain_popcount(self.gate, 1, stored=True)})
+        return self._each("luts", {"units": 1}) + least_luts(bits, self.gate, FABRICS[self.logic])
+
+    def constant_luts(self, bits: int) -> float:
+        """The same of one with constant weights."""
+        return self._each("luts", plain_popcount(self.gate, bits, stored=False))
+
+    def products(self, coeffs: str, turns: int, planes: int, count_w: int, sum_w: int) -> tuple[float, int]:
+        """LUTs and DSPs of the sum of a PE's popcounts of planes with these coefficients, a literal as in the Verilog."""
+        gates, dsps = weighted_counts(self.target, entries(coeffs, sum_w, turns * planes), turns, count_w, sum_w)
+        modules = model(self.target).modules
+        kind = "bnn_matvec.dsp" if dsps and "bnn_matvec.dsp" in modules else "bnn_matvec.logic"
+        return weighed(gates, modules[kind]["luts"]), dsps
 
     def register_bit(self) -> float:
         """Flip-flops of a bit of the data path."""
@@ -171,6 +194,21 @@ class ProductBound:
         counts, at = np.unique(words, return_inverse=True)
         each = np.array([rom_luts(n, self.target) * (n > ALIKE) for n in counts.tolist()])
         return width * each[at].reshape(words.shape)
+
+
+def least_converters(target: str, bits: int, lanes_in: I64, lanes_out: I64) -> tuple[F64, F64]:
+    """LUTs and flip-flops that width converters have at least, from and to so many elements [N] of so many bits."""
+    weights = model(target).modules["bnn_gearbox.logic"]
+    grain = np.gcd(lanes_in, lanes_out)
+    grains_in, grains_out, step = lanes_in // grain, lanes_out // grain, grain * bits
+    fill_w = np.frexp((lanes_in + 2 * lanes_out) // grain)[1].astype(np.int64)  # its bit length
+    forms, luts = converter_form(grains_in, grains_out, fill_w), np.zeros(len(grain))
+    for form in np.unique(forms).tolist():
+        of = forms == form
+        gates = converter_gates(form, grains_in[of], grains_out[of], step[of], fill_w[of])
+        luts[of] = sum(weights["luts"].get(name, 0.0) * n for name, n in gates.items())
+    held = (grains_in + grains_out) * step
+    return luts, weights["flip_flops"]["data"] * held + weights["flip_flops"].get("fill", 0.0) * fill_w
 
 
 def estimate(chain: Pipeline, target: str) -> Estimate:

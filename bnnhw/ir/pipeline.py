@@ -5,6 +5,7 @@ Emission prints it, the schedule reads its beats, an estimate sums its costs: th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -123,16 +124,20 @@ class Parts(Wiring):
         vector, simd = (layer.window.fan_in, 1) if isinstance(layer, Gather) else (layer.window.fan_in // d.segments(layer), f.simd)
         return self.adapt(layer.name, f"{layer.name}_simd", end, vector, simd)
 
-    def alone(self, layer: MatVec, f: d.Folding) -> Wire:
-        """The product of a layer and its head, as behind its vectors of `f.simd` inputs a beat."""
+    def entering(self, layer: MatVec, simd: int) -> Wire:
+        """What `vectors` gives, of no instance."""
         w, segments = layer.window, d.segments(layer)
         vector = w.fan_in // segments
-        return self.matvec(layer, f, Wire("", Stream(w.out_pixels * w.groups * segments * vector, vector, f.simd, layer.x.planes)))
+        return Wire("", Stream(w.out_pixels * w.groups * segments * vector, vector, simd, layer.x.planes))
 
     def matvec(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
         """The product of a layer and its head, behind what feeds it."""
         if f.implementation is d.Implementation.UNROLLED:
             return self.unrolled(layer, f, end)
+        return self.head(layer, f, layer.window.groups * d.row_folds(layer, f), self.totals(layer, f, end))
+
+    def totals(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
+        """A folded product before its head, behind what feeds it."""
         w, form, name = layer.window, popcount_form(layer), layer.name
         segments = d.segments(layer)
         rows, turns, beats = d.row_folds(layer, f), d.plane_folds(layer, f), d.segment_folds(layer, f)
@@ -145,10 +150,9 @@ class Parts(Wiring):
             end = self.turns(name, end, f.input_planes, input_turns, work)
         x = end.stream
         pe, count_bits = f.pe * f.planes, f.simd.bit_length()
-        # Sums wrap on the way, so every step of theirs has the bits of the widest.
-        sum_bits = max(form.sum_bits, form.scale_bits, _segment_bits(layer), count_bits + 1)
+        sum_bits = sum_width(layer, f.simd)
         words = w.groups * rows * turns * segments * beats
-        coeffs = [*form.coeffs, *[0] * (input_turns * x.planes - len(form.coeffs))]
+        coeffs = padded(form.coeffs, input_turns * x.planes)
         parameters: dict[str, int | str] = {
             "PE": pe, "SIMD": f.simd, "PLANES": x.planes, "N_TURNS": input_turns, "GATE": int(gate(layer)), "N_BEATS": beats, "N_WORDS": words,
             "COUNT_W": count_bits, "SUM_W": sum_bits, "COEFFS": literal(coeffs, sum_bits), "TURN_W": index_bits(input_turns),
@@ -173,7 +177,7 @@ class Parts(Wiring):
             end = self.accumulate(name, end, sums, f.pe, f.planes, turns, scales)
         else:
             end = Wire(end.source, sums)
-        return self.head(layer, f, w.groups * rows, end)
+        return end
 
     def unrolled(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
         """An unrolled product with its thresholds, or with its totals and their head behind them."""
@@ -340,6 +344,17 @@ def _order(layer: str, code: Format) -> dict[str, int | str]:
             f"layer {layer!r}: a table of {len(ranks) * bits} bits orders its {code.planes} planes, at most {MAX_LITERAL_BITS} fit; pool before the activation"
         )
     return {"ORDER": 2, "RANK_W": bits, "RANKS": literal(ranks, bits)}
+
+
+def sum_width(layer: MatVec, simd: int) -> int:
+    """Bits of a product's sums. They wrap on the way, so every step of theirs has the bits of the widest."""
+    form = popcount_form(layer)
+    return max(form.sum_bits, form.scale_bits, _segment_bits(layer), simd.bit_length() + 1)
+
+
+def padded(coeffs: Sequence[int], count: int) -> list[int]:
+    """Coefficients, and 0 for the planes that there are not."""
+    return [*coeffs, *[0] * (count - len(coeffs))]
 
 
 def _segment_bits(layer: MatVec) -> int:

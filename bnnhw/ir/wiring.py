@@ -68,13 +68,9 @@ class Wiring:
         Two where both sides have short beats at different places: in between, beats that fit both.
         """
         s = end.stream
-        same_ends = s.vector == vector
-        if s.lanes == lanes and (same_ends or (s.even and vector % lanes == 0)):
-            return end
-        if same_ends or (s.vector % lanes == 0 and vector % lanes == 0):
-            return self.gearbox(layer, name, end, s.vector, lanes, vector)
-        if s.even and vector % s.lanes == 0:
-            return self.gearbox(layer, name, end, vector, lanes, vector)
+        period = converter_period(s, vector, lanes)
+        if period is not None:
+            return self.gearbox(layer, name, end, period, lanes, vector) if period else end
         common = gcd(s.vector, vector)
         between = max(n for n in range(1, min(common, max(s.lanes, lanes)) + 1) if common % n == 0)
         if s.lanes != between or not s.even:
@@ -164,6 +160,16 @@ class Wiring:
             "LANES": s.lanes, "S_PLANES": s.planes, "M_PLANES": planes, "N_TURNS": turns, "TURN_W": index_bits(turns),
         }  # fmt: skip
         return self.add("bnn_turns", f"{layer}_turns", layer, parameters, (end,), replace(s, elements=s.elements * turns, planes=planes), beats)
+
+
+def converter_period(s: Stream, vector: int, lanes: int) -> int | None:
+    """Elements after which the converter to vectors of `vector` elements, `lanes` a beat, starts afresh; 0 where none is needed, None where two are."""
+    same_ends = s.vector == vector
+    if s.lanes == lanes and (same_ends or (s.even and vector % lanes == 0)):
+        return 0
+    if same_ends or (s.vector % lanes == 0 and vector % lanes == 0):
+        return s.vector
+    return vector if s.even and vector % s.lanes == 0 else None
 
 
 def styled(memory: d.MemoryStyle) -> dict[str, int | str]:

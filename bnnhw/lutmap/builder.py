@@ -104,7 +104,8 @@ def _needed(net: Netlist) -> Netlist:
         match node:
             case Luts():
                 ports = [k for k in range(len(node.tables)) if live[first + k]]
-                nodes.append(replace(node.reading(renamed), tables=tuple(node.tables[k] for k in ports)))
+                kept_node = node if len(ports) == len(node.tables) else replace(node, tables=tuple(node.tables[k] for k in ports))
+                nodes.append(kept_node.reading(renamed))
             case Adder() | CarryCount():
                 ports = list(range(node.n_outputs))
                 nodes.append(node.reading(renamed))

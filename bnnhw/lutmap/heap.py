@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
+from math import inf
 
 from bnnhw.lutmap.builder import Builder
 from bnnhw.lutmap.fabric import COUNTER_LUTS, Fabric
@@ -70,10 +71,26 @@ def plan(heights: tuple[int, ...], fabric: Fabric, limits: int = 0, done: int = 
     options = [c for c in counters(fabric) if c[1] <= here and c[0] <= above and (c != HALF or here == 2)]
     if len(heights) > TRIED and sum([height > 1 for height in heights]) > TRIED:
         options = options[:1]
-    found = [(_luts_of(c, fabric) + luts(after(heights, c), fabric, limits, done), c) for c in options]
+    least, first = inf, best
+    for c in options:
+        own, left = _luts_of(c, fabric), after(heights, c)
+        if own + _at_least(left, fabric, limits) < least and (found := own + luts(left, fabric, limits, done)) < least:
+            least, first = found, c
     if not limits and len(heights) >= fabric.least_adder and heights[0] <= 3 and max(heights[1:]) <= 2:
-        found.append((len(heights) + fabric.carry_luts, ADDER))
-    return min(found, key=lambda p: p[0])
+        least, first = min((least, first), (len(heights) + fabric.carry_luts, ADDER), key=lambda p: p[0])
+    return int(least), first
+
+
+def _at_least(heights: tuple[int, ...], fabric: Fabric, limits: int) -> int:
+    """LUTs that reduce columns of these heights at least: one saves no more than a bit, before carry chains two.
+
+    Left are the bits of the greatest sum, or what one LUT can compare beside those.
+    """
+    most = 0
+    for height in reversed(heights):
+        most = 2 * most + height
+    spare = sum(heights) - most.bit_length() - (fabric.lut_inputs if limits else 0)
+    return max(0, spare) // (2 if fabric.xilinx else 1) + limits
 
 
 def luts(heights: tuple[int, ...], fabric: Fabric, limits: int = 0, done: int = 0) -> int:

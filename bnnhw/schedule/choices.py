@@ -6,9 +6,13 @@ from there to the next node. Its costs are bounds from below until somebody need
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
+from math import log2, prod
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -17,14 +21,15 @@ from numpy.typing import NDArray
 from bnnhw.estimate.features import mux_luts
 from bnnhw.estimate.memories import LUT_RAMS, Kind, block_roms, memory
 from bnnhw.estimate.power import switched_picojoules
-from bnnhw.estimate.resources import Cost, ProductBound, cost
+from bnnhw.estimate.resources import Cost, ProductBound, cost, least_converters
 from bnnhw.ir import design as d
 from bnnhw.ir.encoding import I64
 from bnnhw.ir.hardware import Gate, gate, popcount_form
 from bnnhw.ir.instances import Instance, Stream, Wire
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
-from bnnhw.ir.pipeline import Parts
+from bnnhw.ir.pipeline import Parts, padded, sum_width
+from bnnhw.ir.wiring import converter_period, literal
 from bnnhw.lutmap.layer import predicted_luts
 from bnnhw.schedule.folding import buffer_words, ceilings, input_lanes, output_lanes
 from bnnhw.schedule.queues import Waits, words_of_pixel
@@ -38,6 +43,8 @@ ALL = 16
 """PE and SIMD up to which every number is tried; above, those that are the least for their number of turns."""
 UNROLLED_LEAST = 0.6
 """Part of the LUTs predicted for an unrolled layer below which a search does not look."""
+UNROLLED_REGISTERS = 0.2
+"""Its flip-flops for one of these LUTs, likewise, where there are registers after every one; fewer where there are fewer of them."""
 WHOLE = 0
 """In the place of a stream, or of its SIMD: windows that a line buffer gives whole."""
 PRODUCT_FIELDS = ("implementation", "pe", "planes", "input_planes", "registers", "fifo_words", "weight_memory", "replay_memory")
@@ -70,6 +77,8 @@ class Way:
     """Edges of the same key cost the same."""
     build: Callable[[Parts], Wire]
     """Adds its instances."""
+    behind: Callable[[Stream], Way] | None = None
+    """From the stream that leaves them to others that belong to it, and are the same for many."""
 
 
 class Stage:
@@ -125,6 +134,10 @@ class Choices:
             found[at] = found[at] & (np.array(known)[stage.number % len(known)] == wanted)
         return found
 
+    def like(self, interval: int) -> int:
+        """The shortest interval with the same ports."""
+        return bisect_left(range(interval), True, lo=1, key=lambda n: self.ports(n) == self.ports(interval))
+
     def later(self, interval: int) -> int:
         """The next interval for which more designs may be fast enough."""
         return min((int(slower.min()) for stage in self.stages if (slower := stage.beats[stage.beats > interval]).size), default=interval + 1)
@@ -153,21 +166,26 @@ class Choices:
             each = [self._cost(i) for i in parts.instances]
             costs = tuple(map(sum, zip(*each, strict=True))) if each else (0.0,) * len(KINDS)
             self._once[way.key] = costs, max((i.beats for i in parts.instances), default=0), stream
-        return self._once[way.key]
+        costs, beats, stream = self._once[way.key]
+        if way.behind is None:
+            return costs, beats, stream
+        more, beats_behind, leaving = self._priced(way.behind(stream))
+        return tuple(map(add, costs, more)), max(beats, beats_behind), leaving
 
     def _cost(self, i: Instance) -> tuple[float, ...]:
         c = cost(i, self.target)
         return c.luts, c.flip_flops, c.block_rams, float(c.dsps), switched_picojoules(self.target, c, i.beats)
 
-    def _add(self, layer: str, edges: list[tuple[int, State, Way]], *, exact: bool = True) -> list[State]:
-        """A stage of these edges: node before, node behind, what it is. The nodes behind."""
+    def _add(self, layer: str, edges: list[tuple[int, State, Way]], bounds: F64 | None = None) -> list[State]:
+        """A stage of these edges: node before, node behind, what it is; priced at once where there are no bounds of the costs. The nodes behind."""
         rows: dict[State, int] = {}
         heads = np.array([rows.setdefault(state, len(rows)) for _, state, _ in edges], np.int64)
         tails = np.array([tail for tail, _, _ in edges], np.int64)
         nodes, count = list(rows), len(edges)
-        stage = Stage(layer, nodes, tails, heads, np.zeros((count, len(KINDS))), np.zeros(count, np.int64), lambda n: edges[n][2])
+        least = np.zeros((count, len(KINDS))) if bounds is None else bounds
+        stage = Stage(layer, nodes, tails, heads, least, np.zeros(count, np.int64), lambda n: edges[n][2])
         self.stages.append(stage)
-        for edge in range(count) if exact else ():
+        for edge in range(count) if bounds is None else ():
             self.price(stage, edge)
         return nodes
 
@@ -237,12 +255,28 @@ class Choices:
         simds = [1]
         if isinstance(layer, MatVec):
             simds = sorted({*ceilings(k), *(n for n in arriving if n < k), *range(1, min(k, ALL) + 1)})
-        edges = [
-            (n, (*state[:-1], simd), self._vectors(layer, state[-1], simd)) for n, state in enumerate(nodes) for simd in simds if state[-1] != WHOLE
-        ]
+        sources = [(n, state[:-1], source) for n, state in enumerate(nodes) if isinstance(source := state[-1], Stream)]
+        edges = [(n, (*left, simd), self._vectors(layer, source, simd)) for n, left, source in sources for simd in simds]
+        bounds = [self._converters([source for _, _, source in sources], k, simds)]
         whole = Way({"simd": k}, WHOLE, lambda parts: Wire("", Stream(k, k, k, 1)))
         edges += [(n, state, whole) for n, state in enumerate(nodes) if state[-1] == WHOLE]
-        return self._products(layer, self._add(layer.name, edges, exact=False))
+        bounds.append(np.zeros((len(edges) - len(bounds[0]), len(KINDS))))
+        return self._products(layer, self._add(layer.name, edges, np.vstack(bounds)))
+
+    def _converters(self, sources: list[Stream], vector: int, simds: list[int]) -> F64:
+        """[sources * simds, kinds] costs that width converters have at least, where one is enough."""
+        found = np.zeros((len(sources) * len(simds), len(KINDS)))
+        alone = np.flatnonzero([bool(converter_period(source, vector, simd)) for source in sources for simd in simds])
+        at, to = np.divmod(alone, len(simds))
+        lanes_in, lanes_out = np.array([source.lanes for source in sources], np.int64)[at], np.array(simds)[to]
+        for bits in {source.planes * source.elem_bits for source in sources}:
+            luts, flip_flops = least_converters(self.target, bits, lanes_in, lanes_out)
+            elements = np.array([source.elements for source in sources], np.int64)[at]
+            work = np.ceil(elements / np.minimum(lanes_in, lanes_out))
+            switched = [switched_picojoules(self.target, one, 1) for one in (Cost(1), Cost(0, 1))]
+            found[alone, 0], found[alone, 1] = luts, flip_flops
+            found[alone, 4] = (luts * switched[0] + flip_flops * switched[1]) * work
+        return found
 
     def _bare(self, layer: MatVec | Gather, nodes: list[State]) -> list[State]:
         """The inputs of a product without a window."""
@@ -352,14 +386,20 @@ class Choices:
                 f = d.unrolled(layer, d.Folding(layer.name))
             if isinstance(layer, MatVec):
                 f = replace(f, registers=registers(layer, f, self.logic, self.levels))
-            return Way({name: getattr(f, name) for name in PRODUCT_FIELDS}, ("product", f), lambda parts: self._built(layer, f, parts))
+            fields = {name: getattr(f, name) for name in PRODUCT_FIELDS}
+            if isinstance(layer, Gather) or f.implementation is d.Implementation.UNROLLED:
+                return Way(fields, ("product", f), lambda parts: self._built(layer, f, parts))
+            return Way(fields, ("totals", f), lambda parts: parts.totals(layer, f, parts.entering(layer, f.simd)), partial(self._headed, layer, f))
 
         self.stages.append(Stage(layer.name, list(behind), tails, heads, bounds, beats, way))
         return list(behind)
 
     def _unrolled_bound(self, layer: MatVec) -> F64:
         """Costs [kinds] that an unrolled product is taken to have at least: to know them it must be built."""
-        least = Cost(UNROLLED_LEAST * predicted_luts(layer, self.logic.of_netlists), layer.weights.outputs)
+        luts = UNROLLED_LEAST * predicted_luts(layer, self.logic.of_netlists)
+        summed = np.count_nonzero(layer.weights.values) / layer.weights.outputs
+        stages = int(log2(max(1, summed / 4)) / self.levels)
+        least = Cost(luts, layer.weights.outputs + UNROLLED_REGISTERS * stages / self.levels * luts)
         return np.array([least.luts, least.flip_flops, 0, 0, switched_picojoules(self.target, least, layer.window.out_pixels)])
 
     def _built(self, layer: MatVec | Gather, f: d.Folding, parts: Parts) -> Wire:
@@ -368,8 +408,17 @@ class Choices:
         if isinstance(layer, Gather):
             end = parts.gather(layer, f, Wire("", Stream(w.out_pixels * w.fan_in, w.fan_in, 1, 1, layer.x.bits)))
         else:
-            end = parts.alone(layer, f)
+            end = parts.matvec(layer, f, parts.entering(layer, f.simd))
         return parts.published(layer, f, end)[0]
+
+    def _headed(self, layer: MatVec, f: d.Folding, totals: Stream) -> Way:
+        """The head of a folded product and the queue behind."""
+
+        def build(parts: Parts) -> Wire:
+            folds = layer.window.groups * d.row_folds(layer, f)
+            return parts.published(layer, f, parts.head(layer, f, folds, Wire("", totals)))[0]
+
+        return Way({}, ("head", layer.name, f.pe, f.fifo_words, totals), build)
 
     def _bounds(self, layer: MatVec | Gather, makes: list[d.Folding], simds: list[int]) -> tuple[I64, F64]:
         """[simds * makes] beats of a product, and costs that it has at least: [simds * makes, kinds]."""
@@ -379,8 +428,8 @@ class Choices:
         bounds += np.array([self._head(layer, f.pe, f.planes) for f in makes])
         if isinstance(layer, Gather):
             return np.broadcast_to(rows * layer.index.shape[1] * w.out_pixels, shape).ravel(), bounds.reshape(-1, len(KINDS))
-        form, masked = popcount_form(layer), gate(layer) == Gate.MASKED
-        least = ProductBound(self.target, str(self.logic), masked, multiplied=tuple(form.coeffs) != (1,))
+        form, masked = popcount_form(layer), gate(layer) is Gate.MASKED
+        least = ProductBound(self.target, str(self.logic), gate(layer), multiplied=tuple(form.coeffs) != (1,))
         turns = np.array([d.input_turns(layer, f) for f in makes])
         across = np.array([d.segment_folds(layer, d.Folding(layer.name, simd=simd)) for simd in simds])[:, None]
         words = w.groups * rows * np.array([d.plane_folds(layer, f) for f in makes]) * d.segments(layer) * across
@@ -389,22 +438,36 @@ class Choices:
         width = lanes * np.array(simds)[:, None] * (2 if masked else 1)
         units = np.array([f.pe * f.planes * (f.input_planes or layer.x.planes) for f in makes])
         block = np.array([f.weight_memory is d.MemoryStyle.BLOCK for f in makes])
-        per_unit = {simd: least.unit_luts(simd) for simd in simds}
+        per_unit = np.array([(least.constant_luts(simd), least.unit_luts(simd)) for simd in simds])
         own = np.zeros(bounds.shape)
-        own[..., 0] += units * np.array([per_unit[simd] for simd in simds])[:, None] * stored
+        own[..., 0] += units * np.where(stored, per_unit[:, 1:], per_unit[:, :1])
         own[..., 0] += lanes * form.sum_bits * (across > 1) * least.accumulator_bit()
         block_rams, banks = block_roms(self.target, width, words)
         muxes = np.array([mux_luts(n, self.target) for n in range(int(banks.max()) + 1)])
         own[..., 0] += np.where(block, width * muxes[banks], least.rom_luts(width, words)) * stored
         entering = np.array(simds)[:, None] * (units // lanes)
+        luts, dsps = self._multiplied(layer, least, makes, simds, turns)
+        own[..., 0] += lanes * luts
+        own[..., 3] += lanes * dsps
         counted = np.array([simd.bit_length() for simd in simds])[:, None] * units
         own[..., 1] += (entering + counted + lanes * form.sum_bits) * stored * least.register_bit()
         own[..., 2] += block * block_rams * stored
         beats = words * turns * w.out_pixels
-        for kind, one in enumerate((Cost(1), Cost(0, 1), Cost(0, 0, 1))):
+        for kind, one in enumerate((Cost(1), Cost(0, 1), Cost(0, 0, 1), Cost(0, 0, 0, 1))):
             own[..., 4] += own[..., kind] * beats * switched_picojoules(self.target, one, 1)
         bounds += own + self._replays(layer, makes, simds)
         return beats.ravel(), bounds.reshape(-1, len(KINDS))
+
+    def _multiplied(self, layer: MatVec, least: ProductBound, makes: list[d.Folding], simds: list[int], turns: I64) -> tuple[F64, I64]:
+        """[simds, makes] LUTs and DSPs of a PE's sum of the popcounts of several planes."""
+        coeffs = popcount_form(layer).coeffs
+        widths = [(simd.bit_length(), sum_width(layer, simd)) for simd in simds]
+        forms = [(int(n), f.input_planes or layer.x.planes) for n, f in zip(turns, makes, strict=True)]
+        found = {
+            (form, bits): least.products(literal(padded(coeffs, prod(form)), bits[1]), *form, *bits) for form in set(forms) for bits in set(widths)
+        }
+        each = np.array([[found[form, bits] for form in forms] for bits in widths])
+        return each[..., 0], each[..., 1]
 
     def _replays(self, layer: MatVec, makes: list[d.Folding], simds: list[int]) -> F64:
         """[simds, makes, kinds] memories of the modules that send inputs again."""
@@ -421,7 +484,7 @@ class Choices:
 
     def _head(self, layer: MatVec | Gather, pe: int, planes: int) -> tuple[float, ...]:
         """Costs, at least, of what stands behind the sums: for one input a beat these have the fewest bits."""
-        key = ("head", layer.name, pe, planes)
+        key = ("least head", layer.name, pe, planes)
         if key not in self._once:
             parts = Parts(self.net, self.logic)
             stream = self._built(layer, d.Folding(layer.name, pe=pe, planes=planes), parts).stream

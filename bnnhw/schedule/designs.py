@@ -127,7 +127,7 @@ def _folded(net: Network, layer: MatVec, target: str, logic: d.Logic) -> str:
     """What a layer costs folded, so that a window takes FOLDED_BEATS cycles or a little less."""
     w, parts = layer.window, Parts(net, logic)
     f = fold_layer(layer, FOLDED_BEATS * w.out_pixels)
-    parts.alone(layer, f)
+    parts.matvec(layer, f, parts.entering(layer, f.simd))
     cells = [cost(i, target) for i in parts.instances]
     luts, block_rams = sum(c.luts for c in cells), sum(c.block_rams for c in cells)
     return (

@@ -26,8 +26,10 @@ KINDS = ("luts", "flip_flops", "block_rams", "dsps")
 TITLES = {"luts": "LUTs", "flip_flops": "flip-flops", "block_rams": "block RAMs", "dsps": "DSPs"}
 SHARES = {"xc7": (380, 240), "xcup": (330, 200), "ecp5": (400, 540), "ice40": (180, 660), "gowin": (330, 430)}
 """LUTs that a family's smaller FPGAs have for each block RAM, and for each DSP: XC7Z020, ZU3EG, LFE5U-85, iCE40UP5K, GW1NR-9."""
-STRIDE = 4
-"""From one interval to the next that is tried until there is a design within the budget."""
+STRIDE = 2
+"""Part of an interval by which the next is greater that is tried until there is a design within the budget."""
+MISSED = 3
+"""Intervals for which a design seemed possible and was not, until it is asked whether there is any."""
 TIE = 1e-9
 """Weight of what decides where costs are equal."""
 
@@ -110,29 +112,30 @@ class Folder:
         `progress`: (done, of all). Errors: BnnhwError.
         """
         slowest = pipeline(self.net, fully_folded(self.net, self.clock_mhz)).interval
-        if self._search.excluded(self._limits, slowest):
+        if not self._search.possible(self._limits, slowest):
             self._refuse(slowest)
-        low, asked, done, steps = 1, 1, 0, slowest.bit_length()
-        while (best := self._search.any_within(self._limits, asked)) is None and asked < slowest:  # fast designs are few
-            low, asked, done = asked + 1, min(slowest, STRIDE * asked), done + 1
+        low, asked, done, missed, steps = 1, 1, 0, 0, slowest.bit_length()
+        while (best := self._search.any_within(self._limits, asked)) is None:  # fast designs are few
+            missed += self._search.possible(self._limits, asked)
+            if asked == slowest or (missed == MISSED and self._search.any_within(self._limits, slowest) is None):
+                self._refuse(slowest)
+            low, asked, done = asked + 1, min(slowest, asked + max(1, asked // STRIDE)), done + 1
             if progress:
                 progress(min(done, steps), steps)
-        if best is None:
-            self._refuse(slowest)
-        assert best is not None
-        high = min(asked, pipeline(self.net, self._design(best, asked)).interval)
-        while low < high:
-            middle = (low + high) // 2
-            found = self._search.any_within(self._limits, middle)
+        design = self._design(best[0], asked)
+        high, near = min(asked, pipeline(self.net, design).interval), True
+        while left := self._search.intervals(best[1], low, high):
+            asked = left[-1] if near else left[len(left) // 2]  # what was just found may well be the fastest
+            found = self._search.any_within(self._limits, asked)
             if found is None:
-                low = min(high, self._search.choices.later(middle))
+                low = asked + 1
             else:
-                best, asked = found, middle
-                high = min(middle, pipeline(self.net, self._design(found, middle)).interval)
+                best, design, near = found, self._design(found[0], asked), not near
+                high = min(asked, pipeline(self.net, design).interval)
             done += 1
             if progress:
                 progress(min(done, steps), steps)
-        return self._design(best, asked)
+        return design
 
     def _weights(self, minimised: str, interval: int) -> F64:
         """Of the costs, in what is minimised."""
@@ -148,7 +151,7 @@ class Folder:
         return np.array([weights.get(kind, 0.0) for kind in COSTS])
 
     def _design(self, found: Found, interval: int) -> d.Design:
-        return d.Design(self.net.name, self.clock_mhz, *self._search.choices.ports(interval), found.foldings, self.logic)
+        return d.Design(self.net.name, self.clock_mhz, *self._search.choices.ports(interval), self._search.choices.foldings(found.path), self.logic)
 
     def _unreached(self, interval: int) -> BnnhwError:
         """What says how fast the fastest design is, which is slower."""

@@ -7,17 +7,16 @@ tell which budgets cannot be kept, and which edges no best design within them ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from heapq import nsmallest
-from itertools import groupby
+from itertools import groupby, islice
 from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir import design as d
 from bnnhw.schedule.choices import F64, Choices, Stage
 
 AT_ONCE = 256
@@ -28,6 +27,8 @@ GAPS = (0.003, 0.01, 0.03, 0.1, inf)
 """Parts of a bound by which the best design may be above it, tried in turn."""
 PARTS = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Parts of what a budget leaves open that are searched, in turn."""
+FEW = 4
+"""Weights that are tried where nothing is priced."""
 STEPS = 40
 """Of the multipliers, at most: they need not be the best."""
 SLACK = 1e-9
@@ -36,8 +37,12 @@ CLOSE = 0.001
 """Change of the shares below which they are good enough."""
 ROUNDS = 400
 """In which shares are found."""
+COMPARED = 128
+"""Ways that are compared with each other at once."""
 Mask = list[NDArray[np.bool_]]
 """Per stage, which edges may be used."""
+Best = Callable[[F64, int], "Found | None"]
+"""From weights and an interval to the best design."""
 Path = tuple[int, ...]
 """An edge of each stage."""
 
@@ -60,11 +65,10 @@ class Proof:
 
 @dataclass(frozen=True)
 class Found:
-    """A complete design's costs, by kind, and its foldings."""
+    """A complete design's costs, by kind, and its path."""
 
     costs: F64
     path: Path
-    foldings: tuple[d.Folding, ...]
 
 
 class Search:
@@ -119,13 +123,29 @@ class Search:
                 return known if found is None else found
         return known
 
-    def any_within(self, limits: F64, interval: int) -> Found | None:
-        """Some design whose costs are at most `limits`; None where there is none."""
-        return self._any_within(limits, interval)[0]
+    def any_within(self, limits: F64, interval: int) -> tuple[Found, Bound] | None:
+        """Some design whose costs are at most `limits`, and what holds for all of them; None where there is none."""
+        found, bound = self._any_within(limits, interval) if self.possible(limits, interval) else (None, None)
+        return None if found is None or bound is None else (found, bound)
 
-    def excluded(self, limits: F64, interval: int) -> bool:
-        """Whether a weighted sum of the limited costs alone proves that no design is within `limits`."""
-        return any(float(factors @ over) > 0 for _, factors, over in self._nearer(limits, interval))
+    def intervals(self, bound: Bound, low: int, high: int) -> list[int]:
+        """Intervals from `low` to below `high`, in order: the least one of a design for which `bound` holds is among them, or is `high`."""
+        few, _ = self._left((bound,), high)
+        alike = self.choices.like(high)
+        beats = np.concatenate([stage.beats[ok] for stage, ok in zip(self.stages, few, strict=True)])
+        found = np.unique(beats[(beats >= max(low, alike)) & (beats < high)]).tolist()
+        return [alike - 1, *found] if alike > low else found
+
+    def possible(self, limits: F64, interval: int) -> bool:
+        """Whether some design may be within `limits`, as far as is known without pricing any."""
+        last = None
+        for found, factors, over in islice(self._nearer(limits, interval, self._bounded), FEW):
+            if float(factors @ over) > SLACK:
+                return False
+            if (over <= 0).all():
+                return True
+            last = found
+        return last is not None
 
     def _any_within(self, limits: F64, interval: int) -> tuple[Found | None, Bound]:
         """Such a design, and what holds for all of them."""
@@ -153,12 +173,18 @@ class Search:
         tried = list(self._nearer(limits, interval))
         return min(tried, key=lambda one: float(one[2].max(initial=0.0)))[0] if tried else None
 
-    def _nearer(self, limits: F64, interval: int) -> Iterator[tuple[Found, F64, F64]]:
+    def _bounded(self, weights: F64, interval: int) -> Found | None:
+        """What `best` would find if all costs were exact."""
+        lengths = self._lengths(self.choices.open(interval), weights)
+        ahead = self._ahead(lengths)
+        return None if ahead[-1][0] == inf else self._found(self._path(lengths, ahead))
+
+    def _nearer(self, limits: F64, interval: int, best: Best | None = None) -> Iterator[tuple[Found, F64, F64]]:
         """Designs of ever less excess over the limited kinds, with the weights for which each is best, and its excess in parts of the limits."""
         kinds, scale = _limited(limits)
         factors, seen = np.full(len(kinds), 1 / max(1, len(kinds))), list[F64]()
         for _ in range(STEPS):
-            found = self.best(_weighed(np.zeros(len(limits)), factors, kinds, scale), interval)
+            found = (best or self.best)(_weighed(np.zeros(len(limits)), factors, kinds, scale), interval)
             if found is None:
                 return
             seen.append((found.costs - limits)[kinds] / scale)
@@ -262,7 +288,7 @@ class Search:
 
     def _found(self, path: Path) -> Found:
         costs = sum(stage.costs[edge] for stage, edge in zip(self.stages, path, strict=True))
-        return Found(np.asarray(costs), path, self.choices.foldings(path))
+        return Found(np.asarray(costs), path)
 
 
 def _edges_to(stage: Stage, node: int) -> tuple[int, int]:
@@ -326,8 +352,13 @@ def _undominated(costs: F64) -> NDArray[np.int64]:
     if costs.shape[1] == 2:
         least = np.minimum.accumulate(costs[order, 1])
         return order[np.concatenate([[True], costs[order[1:], 1] < least[:-1]])]
-    kept = order[:1]
-    for n in order[1:]:
-        if not (costs[kept] <= costs[n]).all(axis=1).any():
-            kept = np.append(kept, n)
+    kept = order[:0]
+    for rows in np.split(order, range(COMPARED, len(order), COMPARED)):
+        block = rows[~_dominates(costs[kept], costs[rows]).any(axis=0)]
+        kept = np.append(kept, block[~np.triu(_dominates(costs[block], costs[block]), 1).any(axis=0)])
     return kept
+
+
+def _dominates(a: F64, b: F64) -> NDArray[np.bool_]:
+    """[rows of a, rows of b] whether a row of `a` is at most as great as one of `b` in every cost."""
+    return np.all([x[:, None] <= y for x, y in zip(a.T, b.T, strict=True)], axis=0)
