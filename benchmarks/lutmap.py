@@ -27,6 +27,7 @@ from bnnhw.ir.weights import Weights  # noqa: E402
 from bnnhw.ir.window import Window  # noqa: E402
 from bnnhw.lower import lower  # noqa: E402
 from bnnhw.lutmap.cost import luts  # noqa: E402
+from bnnhw.lutmap.dot import dot  # noqa: E402
 from bnnhw.lutmap.fabric import CARRY, LUT4, LUT6  # noqa: E402
 from bnnhw.lutmap.layer import unrolled, unrolled_stages  # noqa: E402
 from bnnhw.lutmap.netlist import CarryCount, Netlist  # noqa: E402
@@ -87,6 +88,57 @@ def popcounts(synth: bool) -> Table:
     return table
 
 
+INT8 = (*(1 << q for q in range(7)), -128)
+
+
+def joint_sums(synth: bool) -> Table:
+    """8-bit inputs of folded layers: planes summed together, their popcounts with adders behind, and a tree of adds and subtracts."""
+    table = Table(
+        "lanes", "family", "joint, LUTs", "popcounts, LUTs", *(("Yosys: joint", "popcounts and adders", "adds and subtracts") if synth else ())
+    )
+    for lanes in (1, 2, 3, 6, 9, 16, 27):
+        bits = 9 + lanes.bit_length()
+        for title, fabric, target in (("LUT6", LUT6, "xc7"), ("primitives", CARRY, "xc7"), ("LUT4", LUT4, "ice40")):
+            net, counts = dot(lanes, INT8, Gate.XNOR, bits, fabric), popcount(lanes, Gate.XNOR, fabric)
+            forms = (("n", net, one_sum(bits)), ("n", counts, counts_and_adders(lanes, bits)), ("", None, adds_and_subtracts(lanes, bits)))
+            seen = [yosys_luts(*form, lanes, bits, target) for form in forms] if synth else []
+            table.add_row(str(lanes), title, str(luts(net, target, {})), str(8 * luts(counts, target, {})), *map(str, seen))
+    return table
+
+
+def yosys_luts(name: str, net: Netlist | None, body: str, lanes: int, bits: int, target: str) -> int:
+    """LUTs of a module with inputs x of 8 planes and weights w, and a registered sum y."""
+    ports = f"input clk, input [{8 * lanes - 1}:0] x, input [{lanes - 1}:0] w, output reg [{bits - 1}:0] y"
+    files = ({} if net is None else emit_netlist(net, name)) | {"rtl/top.v": f"module top({ports}); {body} endmodule\n"}
+    with tempfile.TemporaryDirectory() as work:
+        return yosys.synthesise(files, "top", TARGETS[target], Path(work)).luts
+
+
+def one_sum(bits: int) -> str:
+    """A joint sum."""
+    return f"wire [{bits - 1}:0] sum; n u_n (.clk(clk), .en(1'b1), .x({{w, x}}), .y(sum)); always @(posedge clk) y <= sum;"
+
+
+def counts_and_adders(lanes: int, bits: int) -> str:
+    """A popcount a plane, registers, and the adders."""
+    w = lanes.bit_length()
+    each = (
+        f"wire [{w - 1}:0] c{q}; reg [{w - 1}:0] q{q}; always @(posedge clk) q{q} <= c{q}; "
+        f"n u_{q} (.clk(clk), .en(1'b1), .x({{w, x[{q * lanes}+:{lanes}]}}), .y(c{q}));"
+        for q in range(8)
+    )
+    total = " + ".join(f"({bits}'d{1 << q} * q{q})" for q in range(7))
+    return f"{' '.join(each)} always @(posedge clk) y <= {total} - ({bits}'d128 * q7);"
+
+
+def adds_and_subtracts(lanes: int, bits: int) -> str:
+    """Numbers that are added or subtracted, as one writes it; twice the sum of the popcounts, but for a constant."""
+    numbers = (
+        f"wire signed [{bits - 1}:0] v{i} = $signed({{{', '.join(f'x[{q * lanes + i}]' for q in reversed(range(8)))}}});" for i in range(lanes)
+    )
+    return f"{' '.join(numbers)} always @(posedge clk) y <= {' + '.join(f'(w[{i}] ? v{i} : -v{i})' for i in range(lanes))};"
+
+
 def layers(synth: bool) -> Table:
     """Layers of random weights, as more and more is shared, and with primitives."""
     heads = (*STEPS, "levels", "primitives", "levels", "counters", "seconds", *(("Yosys", "Yosys, primitives") if synth else ()))
@@ -134,6 +186,7 @@ def main(synth: bool) -> None:
     """Print the tables."""
     console = Console()
     console.print(popcounts(synth))
+    console.print(joint_sums(synth))
     console.print(layers(synth))
     console.print(trained())
     for logic in ("lut6", "carry"):

@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from bnnhw import schedule  # noqa: E402
 from bnnhw.emit.verilog import emit_verilog, library, naming, parameter_texts  # noqa: E402
 from bnnhw.estimate.features import TABLES  # noqa: E402
-from bnnhw.ir.design import Design, Folding, Implementation, Logic, has_lines  # noqa: E402
+from bnnhw.ir.design import Design, Folding, Implementation, Logic, has_lines, may_be_joint, segments  # noqa: E402
 from bnnhw.ir.encoding import Integers  # noqa: E402
 from bnnhw.ir.errors import BnnhwError  # noqa: E402
 from bnnhw.ir.hardware import Gate  # noqa: E402
@@ -40,7 +40,8 @@ from bnnhw.lutmap.cost import LUT_INPUTS  # noqa: E402
 from bnnhw.lutmap.fabric import LUT4, LUT6  # noqa: E402
 from bnnhw.lutmap.netlist import Luts  # noqa: E402
 from bnnhw.lutmap.popcount import popcount  # noqa: E402
-from bnnhw.schedule.stages import LOGIC  # noqa: E402
+from bnnhw.schedule.folding import input_lanes, output_lanes  # noqa: E402
+from bnnhw.schedule.stages import LOGIC, registers, with_registers  # noqa: E402
 from bnnhw.synth.design import sources  # noqa: E402
 from bnnhw.synth.paths import longest_path  # noqa: E402
 from bnnhw.tools import yosys  # noqa: E402
@@ -56,7 +57,7 @@ WANTED = {
     "bnn_table": 6, "bnn_gather": 10,
 }  # fmt: skip
 """Instances of each module; wires and resets are not swept."""
-LINE_BUFFERS = 24
+LINE_BUFFERS, JOINT_SUMS = 24, 24
 LARGEST = 1600
 """XNOR lanes of an instance; more would take the time of many."""
 EVERY = {"xcup": 3}
@@ -76,16 +77,22 @@ def designs() -> Iterator[tuple[Network, Design]]:
         rng = np.random.default_rng(seed)
         if seed % 3 == 0:  # these have every layer, but are tiny
             small = random_network(seed, "net")
-            yield small, random_design(small, seed)
+            yield small, apart(random_design(small, seed))
         net = practical_network(seed, "net")
         slowest = pipeline(net, schedule.fully_folded(net, 100.0)).interval
         for n in range(2):
             logic = Logic.PLAIN if seed % 4 == 1 and n else Logic.LUT6
             try:
-                yield net, schedule.fold_for_interval(net, max(1, int(slowest / 10 ** rng.uniform(1, 4))), 100.0, logic)
+                found = schedule.fold_for_interval(net, max(1, int(slowest / 10 ** rng.uniform(1, 4))), 100.0, logic)
+                yield net, with_registers(net, apart(found))
             except BnnhwError:  # faster than any folding
                 continue
         seed += 1
+
+
+def apart(design: Design) -> Design:
+    """The design without joint sums, which are swept on their own."""
+    return replace(design, layers=tuple(replace(f, joint=False) for f in design.layers))
 
 
 def line_buffers() -> Iterator[Sample]:
@@ -101,6 +108,32 @@ def line_buffers() -> Iterator[Sample]:
                 i = chain.instances[-1]
                 files = {f"rtl/{name}": text for name, text in library().items() if name in ("bnn_line_buffer.v", "bnn_ram.v")}
                 yield i, {Logic.PLAIN: (i.module, files, dict(parameter_texts(i)))}
+
+
+def joint_sums() -> Iterator[Sample]:
+    """Products of such networks that sum their input planes together, of a few inputs a beat, as schedules choose them."""
+    for seed in count():
+        net, rng = practical_network(seed, "net"), np.random.default_rng(seed)
+        foldings = schedule.fully_folded(net, 100.0).layers
+        for layer, f in zip(net.layers, foldings, strict=True):
+            if not isinstance(layer, MatVec) or layer.x.planes < 2:
+                continue
+            simd, pe = (
+                int(rng.integers(1, min(most, n) + 1))
+                for most, n in ((16, layer.window.fan_in // segments(layer)), (8, layer.out_shape[0] // layer.window.groups))
+            )
+            if not may_be_joint(layer, replace(f, pe=pe, simd=simd), Logic.LUT6):
+                continue
+            chosen, names = replace(f, pe=pe, simd=simd, joint=True), naming(net)
+            chosen = replace(chosen, registers=registers(layer, chosen, Logic.LUT6, int(rng.choice([2, 3, 4, 8]))))
+            layers = tuple(chosen if g is f else g for g in foldings)
+            made = {}
+            for logic in LUTS:
+                design = Design(net.name, 100.0, input_lanes(net, 1 << 62), output_lanes(net, 1 << 62), layers, logic)
+                chain = pipeline(net, design)
+                i = next(i for i in chain.instances if i.name == f"{layer.name}_matvec")
+                made[logic] = (names.module_of(i), *sources(emit_verilog(net, design), i, names))
+            yield i, made
 
 
 def suited(parameters: dict[str, int | str], target: str) -> dict[str, int | str]:
@@ -137,7 +170,7 @@ def drawn() -> list[Sample]:
         if all(len(found[module]) >= n for module, n in WANTED.items()):
             break
     small = (s for s in line_buffers() if lanes(s[0]) <= LARGEST)
-    return [*(sample for module in WANTED for sample in found[module].values()), *islice(small, LINE_BUFFERS)]
+    return [*(sample for module in WANTED for sample in found[module].values()), *islice(small, LINE_BUFFERS), *islice(joint_sums(), JOINT_SUMS)]
 
 
 def measured(sample: Sample, target: Target, folder: Path) -> tuple[float, ...]:

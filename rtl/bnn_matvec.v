@@ -17,7 +17,8 @@ module bnn_matvec #(
     parameter BEAT_W = 1,  // bits of an index of beats
     parameter TURN_W = 1,  // bits of an index of turns
     parameter ADDR_W = 1,  // bits of an index of weight words
-    parameter LATENCY = 0,  // registers in a popcount
+    parameter JOINT = 0,  // 1: the planes of a beat, which come in one turn, are summed together
+    parameter LATENCY = 0,  // registers in a popcount, or in a joint sum
     parameter STYLE = "auto",  // of the weights' memory, as in bnn_rom
     parameter FILE = ""  // weights
 ) (
@@ -132,31 +133,56 @@ module bnn_matvec #(
   genvar p, q;
   generate
     for (p = 0; p < PE; p = p + 1) begin : g_pe
-      wire [SUM_W-1:0] partial[0:PLANES];
-      assign partial[0] = 0;
-      for (q = 0; q < PLANES; q = q + 1) begin : g_plane
-        wire [COUNT_W-1:0] count;
-        reg [COUNT_W-1:0] count_q;
-        bnn_popcount #(
+      wire [SUM_W-1:0] partial;  // sum of a beat's planes
+      if (JOINT) begin : g_joint
+        wire [SUM_W-1:0] dot;
+        reg [SUM_W-1:0] dot_q;
+        bnn_dot #(
             .N_BITS(SIMD),
-            .COUNT_W(COUNT_W),
+            .PLANES(PLANES),
+            .SUM_W(SUM_W),
+            .COEFFS(COEFFS[PLANES*SUM_W-1:0]),
             .GATE(GATE),
             .WEIGHT_W(PE_W),
             .LATENCY(LATENCY)
-        ) u_popcount (
+        ) u_dot (
             .clk(clk),
             .en(advance),
-            .x(x_q[q*SIMD+:SIMD]),
+            .x(x_q),
             .weight(weights[p*PE_W+:PE_W]),
-            .count(count)
+            .dot(dot)
         );
-        always @(posedge clk) if (advance) count_q <= count;
-        wire [SUM_W-1:0] coeff = coeffs[q*SUM_W+:SUM_W];
-        assign partial[q+1] = partial[q] + coeff * {{SUM_W - COUNT_W{1'b0}}, count_q};
+        always @(posedge clk) if (advance) dot_q <= dot;
+        assign partial = dot_q;
+        wire unused = ^coeffs;
+      end else begin : g_planes
+        wire [SUM_W-1:0] summed[0:PLANES];
+        assign summed[0] = 0;
+        for (q = 0; q < PLANES; q = q + 1) begin : g_plane
+          wire [COUNT_W-1:0] count;
+          reg [COUNT_W-1:0] count_q;
+          bnn_popcount #(
+              .N_BITS(SIMD),
+              .COUNT_W(COUNT_W),
+              .GATE(GATE),
+              .WEIGHT_W(PE_W),
+              .LATENCY(LATENCY)
+          ) u_popcount (
+              .clk(clk),
+              .en(advance),
+              .x(x_q[q*SIMD+:SIMD]),
+              .weight(weights[p*PE_W+:PE_W]),
+              .count(count)
+          );
+          always @(posedge clk) if (advance) count_q <= count;
+          wire [SUM_W-1:0] coeff = coeffs[q*SUM_W+:SUM_W];
+          assign summed[q+1] = summed[q] + coeff * {{SUM_W - COUNT_W{1'b0}}, count_q};
+        end
+        assign partial = summed[PLANES];
       end
       reg [SUM_W-1:0] sum_q;
       always @(posedge clk) begin
-        if (advance && valid2_q[LATENCY]) sum_q <= first2_q[LATENCY] ? partial[PLANES] : sum_q + partial[PLANES];
+        if (advance && valid2_q[LATENCY]) sum_q <= first2_q[LATENCY] ? partial : sum_q + partial;
       end
       assign m_data[p*SUM_W+:SUM_W] = sum_q;
     end

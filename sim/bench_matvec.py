@@ -15,7 +15,7 @@ from sim.streams import Traffic, check_stalls, stream_tests
 
 def corner(
     name: str, pe: int, simd: int, *, beats: int, folds: int, coeffs: tuple[int, ...] = (1,), gate: Gate = Gate.XNOR, sum_w: int = 0,
-    turns: int = 1, late: int = 0,
+    turns: int = 1, late: int = 0, joint: int = 0,
 ) -> Corner:  # fmt: skip
     """A corner, of `coeffs` in so many turns, whose sum bits, unless given, just hold every sum and the threshold that none reaches.
 
@@ -30,7 +30,7 @@ def corner(
     return Corner({
         "PE": pe, "SIMD": simd, "PLANES": len(coeffs) // turns, "N_TURNS": turns, "TURN_W": index_bits(turns), "GATE": int(gate), "N_BEATS": beats, "N_WORDS": folds * beats, "COUNT_W": count_w,
         "SUM_W": sum_w, "COEFFS": pack(coeffs, sum_w), "BEAT_W": index_bits(beats), "ADDR_W": index_bits(folds * beats),
-        "LATENCY": late,
+        "LATENCY": late, "JOINT": joint,
     }, [word | counting if i < beats else word for i, word in enumerate(memory)])  # fmt: skip
 
 
@@ -66,6 +66,9 @@ CORNERS = {
     "late_2_one_beat": corner("late_2_one_beat", 3, 4, beats=1, folds=3, gate=Gate.AND, late=2),
     "late_5_turns": corner("late_5_turns", 2, 5, beats=2, folds=3, coeffs=(3, -5, 7, 1, 2, 0), gate=Gate.MASKED, turns=3, late=5),
     "late_9": corner("late_9", 1, 33, beats=2, folds=1, coeffs=INT8, late=9),
+    "joint_one": corner("joint_one", 2, 1, beats=4, folds=2, coeffs=INT8, joint=1),
+    "joint_image": corner("joint_image", 3, 9, beats=2, folds=2, coeffs=INT8, gate=Gate.AND, joint=1),
+    "joint_late": corner("joint_late", 2, 7, beats=3, folds=2, coeffs=(1, 2, -4), gate=Gate.MASKED, late=3, joint=1),
     "wraps": corner("wraps", 2, 7, beats=5, folds=2, coeffs=(13, -11, 7), sum_w=5),
 }
 """In `wraps` the sums need more bits than there are; those that come out are right below that."""

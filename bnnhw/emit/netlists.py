@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from hashlib import sha256
 
 from bnnhw.ir.hardware import Gate
 from bnnhw.ir.instances import Instance, Pipeline
+from bnnhw.ir.wiring import literal
+from bnnhw.lutmap.dot import dot_form, dot_stages
 from bnnhw.lutmap.fabric import FABRICS, Fabric
 from bnnhw.lutmap.layer import unrolled_stages
 from bnnhw.lutmap.netlist import ONE, ZERO, Adder, CarryCount, Luts, Netlist, Node
@@ -13,33 +16,52 @@ from bnnhw.lutmap.popcount import popcount_stages
 
 Port = tuple[str, int]
 """Name and bits."""
+Choice = dict[str, object]
+"""A netlist for the template of a module that chooses one."""
 
 
-def popcounts(chain: Pipeline) -> list[dict[str, object]]:
+def popcounts(chain: Pipeline) -> list[Choice]:
     """What the template needs of each popcount that a design's products have as a netlist."""
-    return [_popcount(*shape) for shape in sorted({shape for i in chain.instances for shape in _shapes(i)})]
+    return [_popcount(*shape) for shape in sorted({_shape(i) for i in chain.instances if _has_netlists(i) and "JOINT" not in i.parameters})]
 
 
-def _shapes(i: Instance) -> Iterator[tuple[int, Gate, int, str]]:
-    if i.module == "bnn_matvec" and "LOGIC" in i.parameters:
-        p = i.parameters
-        yield int(p["SIMD"]), Gate(int(p["GATE"])), int(p.get("LATENCY", 0)), str(p["LOGIC"])
+def dots(chain: Pipeline) -> list[Choice]:
+    """The same of each joint sum of several planes; coefficients are compared in words of one width."""
+    found = sorted({(*_shape(i), *dot_form(i.parameters)) for i in chain.instances if _has_netlists(i) and "JOINT" in i.parameters})
+    width = 1 + max((len(coeffs) * bits for *_, coeffs, bits in found), default=0)
+    return [_dot(*shape, width) for shape in found]
 
 
-def _popcount(lanes: int, gate: Gate, registers: int, logic: str) -> dict[str, object]:
+def _has_netlists(i: Instance) -> bool:
+    return i.module == "bnn_matvec" and "LOGIC" in i.parameters
+
+
+def _shape(i: Instance) -> tuple[int, Gate, int, str]:
+    p = i.parameters
+    return int(p["SIMD"]), Gate(int(p["GATE"])), int(p.get("LATENCY", 0)), str(p["LOGIC"])
+
+
+def _popcount(lanes: int, gate: Gate, registers: int, logic: str) -> Choice:
     net = popcount_stages(lanes, gate, FABRICS[logic], registers)
-    name = f"{gate.name.lower()}_{lanes}_{registers}"
+    name, title = f"{gate.name.lower()}_{lanes}_{registers}", f"Popcount of {lanes} lanes, of {FABRICS[logic].title}."
+    return _choice(net, (lanes, gate, registers, logic), name, title, [("x", lanes), ("weight", net.n_inputs - lanes)], "count")
+
+
+def _dot(lanes: int, gate: Gate, registers: int, logic: str, coeffs: tuple[int, ...], bits: int, width: int) -> Choice:
+    net, value = dot_stages(lanes, coeffs, gate, bits, FABRICS[logic], registers), literal(coeffs, bits)
+    name = f"{gate.name.lower()}_{lanes}x{len(coeffs)}_{registers}_{sha256(value.encode()).hexdigest()[:8]}"
+    title, x = f"Sum of {lanes} lanes of planes that count {', '.join(map(str, coeffs))}, of {FABRICS[logic].title}.", lanes * len(coeffs)
+    chosen = _choice(net, (lanes, gate, registers, logic), name, title, [("x", x), ("weight", net.n_inputs - x)], "dot")
+    wide = "{{" + f"{width} - PLANES * SUM_W" + "{1'b0}}, COEFFS}"
+    return chosen | {"bits": bits, "coeffs": value.replace(value.partition("'")[0], str(width), 1), "wide": wide}
+
+
+def _choice(net: Netlist, shape: tuple[int, Gate, int, str], name: str, title: str, inputs: Sequence[Port], output: str) -> Choice:
+    """A netlist, and by what it is chosen."""
+    (lanes, gate, registers, logic) = shape
     made = f"bnn_{logic}_{name}"
-    title = f"Popcount of {lanes} lanes, of {FABRICS[logic].title}."
-    ports = [("x", lanes), ("weight", net.n_inputs - lanes)]
-    return {
-        "lanes": lanes,
-        "gate": int(gate),
-        "registers": registers,
-        "name": name,
-        "module": made,
-        "netlist": module(net, made, title, ports, "count"),
-    }
+    chosen = {"lanes": lanes, "gate": int(gate), "registers": registers, "name": name, "module": made}
+    return chosen | {"netlist": module(net, made, title, inputs, output)}
 
 
 def unrolled(i: Instance, name: str) -> dict[str, object]:

@@ -11,7 +11,7 @@ import jinja2
 
 from bnnhw.emit.memories import hex_words
 from bnnhw.emit.names import identifiers
-from bnnhw.emit.netlists import module, popcounts, unrolled
+from bnnhw.emit.netlists import dots, module, popcounts, unrolled
 from bnnhw.emit.resources import resource_folder
 from bnnhw.ir.contents import words
 from bnnhw.ir.design import Design
@@ -21,7 +21,7 @@ from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.lutmap.netlist import Netlist
 
-MATVEC, POPCOUNT, UNROLLED, LUTS = "bnn_matvec", "bnn_popcount", "unrolled\0", "luts\0"
+MATVEC, POPCOUNT, DOT, UNROLLED, LUTS = "bnn_matvec", "bnn_popcount", "bnn_dot", "unrolled\0", "luts\0"
 NETLISTS = "LOGIC"
 """Parameter of instances whose popcounts are netlists; it is none of their module's."""
 NODES = ("bnn_luts", "bnn_lut_pairs", "bnn_carry_sum", "bnn_carry_count", "bnn_stage")
@@ -37,7 +37,7 @@ class Naming:
     layers: dict[str, str]
     """The user's layer names to identifiers."""
     modules: dict[str, str]
-    """Modules of this design beside the top: MATVEC and POPCOUNT, and for each layer, by its name behind UNROLLED and LUTS."""
+    """Modules of this design beside the top: MATVEC, POPCOUNT and DOT, and for each layer, by its name behind UNROLLED and LUTS."""
 
     def of(self, instance: Instance) -> str:
         """The identifier of an instance."""
@@ -61,7 +61,7 @@ def naming(net: Network) -> Naming:
     """Identifiers for a network, its layers and the modules of its own."""
     taken = ("bench", *(Path(name).stem for name in library()))
     module = identifiers([net.name], reserved=taken)[net.name]
-    own = {MATVEC: "matvec", POPCOUNT: "popcount"}
+    own = {MATVEC: "matvec", POPCOUNT: "popcount", DOT: "dot"}
     for layer in net.layers:
         own |= {UNROLLED + layer.name: layer.name, LUTS + layer.name: f"{layer.name} luts"}
     modules, used = dict[str, str](), [module]
@@ -134,19 +134,23 @@ def _top(net: Network, chain: Pipeline, names: Naming) -> str:
 
 
 def _popcounts(chain: Pipeline, names: Naming) -> dict[str, str]:
-    """{path: text} of the popcounts that are netlists, of the module that chooses among them, and of the copy of the product with it.
+    """{path: text} of the popcounts and joint sums that are netlists, of the modules that choose among them, and of the product's copy with these.
 
     A copy under the network's name, so that designs with other popcounts can stand beside each other.
     """
-    found, render = popcounts(chain), environment().get_template
-    if not found:
+    found, render = {POPCOUNT: popcounts(chain), DOT: dots(chain)}, environment().get_template
+    made = {name: choices for name, choices in found.items() if choices}
+    if not made:
         return {}
     matvec = library()[f"{MATVEC}.v"]
-    for name in (MATVEC, POPCOUNT):
+    for name in (MATVEC, *made):
         matvec = re.sub(rf"\b{name}\b", names.modules[name], matvec)
-    chosen = render("popcount.v.j2").render(network=names.module, module=names.modules[POPCOUNT], popcounts=found)
-    netlists = {f"rtl/{p['module']}.v": render("netlist.v.j2").render(net=p["netlist"]) for p in found}
-    return {f"rtl/{names.modules[MATVEC]}.v": matvec, f"rtl/{names.modules[POPCOUNT]}.v": chosen, **netlists}
+    files = {f"rtl/{names.modules[MATVEC]}.v": matvec}
+    for name, choices in made.items():
+        template = render(f"{name.removeprefix('bnn_')}.v.j2")
+        files[f"rtl/{names.modules[name]}.v"] = template.render(network=names.module, module=names.modules[name], choices=choices)
+        files |= {f"rtl/{p['module']}.v": render("netlist.v.j2").render(net=p["netlist"]) for p in choices}
+    return files
 
 
 def emit_netlist(net: Netlist, top: str) -> dict[str, str]:

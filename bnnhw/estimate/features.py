@@ -6,7 +6,6 @@ A resource model is a weight for each of these names, per module and family of F
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,11 +20,11 @@ from bnnhw.ir.design import MemoryStyle
 from bnnhw.ir.encoding import I64, signed_bits
 from bnnhw.ir.hardware import Gate
 from bnnhw.ir.instances import Instance
+from bnnhw.ir.wiring import entries
 from bnnhw.lutmap.cost import LUT_INPUTS, Wide, luts
-from bnnhw.lutmap.fabric import FABRICS
+from bnnhw.lutmap.dot import of_matvec
 from bnnhw.lutmap.layer import unrolled_stages
-from bnnhw.lutmap.netlist import Netlist
-from bnnhw.lutmap.popcount import popcount_stages
+from bnnhw.lutmap.netlist import ONE, ZERO, Netlist
 
 Parameters = Mapping[str, int | str]
 Terms = dict[str, float]
@@ -236,13 +235,6 @@ def wide(target: str) -> Wide:
         return {(int(row["inputs"]), int(row["table"], 16)): int(row["luts"]) for row in csv.DictReader(f) if row["target"] == target}
 
 
-def entries(literal: int | str, bits: int, count: int) -> list[int]:
-    """The signed numbers of a Verilog literal."""
-    value = literal if isinstance(literal, int) else int(re.sub(r".*'h", "", literal), 16)
-    found = [(value >> (i * bits)) & ((1 << bits) - 1) for i in range(count)]
-    return [n - (1 << bits) if n >> (bits - 1) else n for n in found]
-
-
 def digits(n: int) -> int:
     """Non-zero digits of a number in the form that has fewest: additions that a product with it takes."""
     count = 0
@@ -254,15 +246,25 @@ def digits(n: int) -> int:
     return count
 
 
+SHAPE_OF_COUNT = ("SIMD", "GATE", "LOGIC", "LATENCY")
+"""Parameters of a product that its popcounts' netlist depends on."""
+SHAPE_OF_JOINT = (*SHAPE_OF_COUNT, "JOINT", "PLANES", "SUM_W", "COEFFS")
+"""Likewise of a joint sum."""
+
+
 def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     pe, simd, planes, turns, count_w, sum_w = p["PE"], p["SIMD"], p["PLANES"], p["N_TURNS"], p["COUNT_W"], p["SUM_W"]
-    units = pe * planes
+    joint = "JOINT" in raw
+    units = pe if joint else pe * planes
     stored = s.rom(pe * simd * (2 if p["GATE"] == 2 else 1), p["N_WORDS"], _style(raw))
     latency = p.get("LATENCY", 0)
+    counted = count_w
     if "LOGIC" in raw:
-        counted_luts, counted_registers = _counted(simd, Gate(p["GATE"]), str(raw["LOGIC"]), latency, s.target)
+        shape = tuple((name, raw[name]) for name in (SHAPE_OF_JOINT if joint else SHAPE_OF_COUNT) if name in raw)
+        counted_luts, counted_registers, leaving = _counted(shape, s.target)
         s.netlists = units * counted_luts
         s.register(units * counted_registers)
+        counted = leaving if joint else count_w
     else:
         s.gates(**{name: units * n for name, n in plain_popcount(Gate(p["GATE"]), simd, stored).items()})
         s.register(units * latency * count_w)
@@ -270,13 +272,14 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     s.gates(units=units)
     if p["N_BEATS"] * turns > 1:
         s.gates(**{"count_up" if simd * planes == 1 else "accumulate": pe * sum_w})
-    gates, dsps = weighted_counts(s.target, entries(raw["COEFFS"], sum_w, turns * planes), turns, count_w, sum_w)
-    s.gates(**{name: pe * n for name, n in gates.items()})
-    s.dsps = pe * dsps
+    if not joint:
+        gates, dsps = weighted_counts(s.target, entries(raw["COEFFS"], sum_w, turns * planes), turns, count_w, sum_w)
+        s.gates(**{name: pe * n for name, n in gates.items()})
+        s.dsps = pe * dsps
     s.counter("beat", p["N_BEATS"], p["BEAT_W"])
     s.counter("address", p["N_WORDS"], p["ADDR_W"])
     s.counter("turn", turns, p["TURN_W"])
-    s.register(planes * simd + units * count_w + pe * sum_w)
+    s.register(planes * simd + units * counted + pe * sum_w)
 
 
 def weighted_counts(target: str, coeffs: list[int], turns: int, count_w: int, sum_w: int) -> tuple[Terms, int]:
@@ -293,10 +296,10 @@ def weighted_counts(target: str, coeffs: list[int], turns: int, count_w: int, su
 
 
 @lru_cache(maxsize=1 << 12)
-def _counted(simd: int, kind: Gate, logic: str, latency: int, target: str) -> tuple[int, int]:
-    """LUTs and flip-flops of a popcount that is a netlist."""
-    net = popcount_stages(simd, kind, FABRICS[logic], latency)
-    return luts(net, target, wide(target)), net.flip_flops
+def _counted(shape: tuple[tuple[str, int | str], ...], target: str) -> tuple[int, int, int]:
+    """LUTs and flip-flops of the netlist of a popcount or joint sum of this shape, and the bits that leave it."""
+    net = of_matvec(dict(shape))
+    return luts(net, target, wide(target)), net.flip_flops, len({*net.outputs} - {ZERO, ONE})
 
 
 def _style(raw: Parameters) -> MemoryStyle:

@@ -17,7 +17,6 @@ from bnnhw.estimate.features import (
     Terms,
     converter_form,
     converter_gates,
-    entries,
     features,
     netlist_of,
     plain_popcount,
@@ -30,6 +29,7 @@ from bnnhw.ir.encoding import I64
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import Gate
 from bnnhw.ir.instances import Instance, Pipeline
+from bnnhw.ir.wiring import entries
 from bnnhw.lutmap.cost import luts
 from bnnhw.lutmap.fabric import FABRICS
 from bnnhw.lutmap.popcount import least_luts

@@ -17,11 +17,9 @@ from bnnhw.estimate.features import Features, Parameters, Terms, features, featu
 from bnnhw.estimate.memories import Style
 from bnnhw.estimate.resources import cost, weighed
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.hardware import Gate
 from bnnhw.ir.instances import Instance, Pipeline
 from bnnhw.lutmap.cost import LUT_INPUTS
-from bnnhw.lutmap.fabric import FABRICS
-from bnnhw.lutmap.popcount import popcount_stages
+from bnnhw.lutmap.dot import of_matvec
 from bnnhw.tools.targets import TARGETS
 
 PATHS = Path(__file__).parent / "data" / "paths.json"
@@ -213,7 +211,7 @@ class _Module:
         self.logic = any(m.style is Style.LOGIC for m in found.memories)
         self.dsp = found.dsps > 0
         self.inputs = LUT_INPUTS[target]
-        self.logic_name = str(parameters.get("LOGIC", ""))
+        self.parameters = parameters
 
     def words(self, count: int, width: float) -> dict[str, Stage]:
         """A read-only memory in logic, from the address to its register."""
@@ -223,13 +221,12 @@ class _Module:
 
 def _matvec(m: _Module) -> dict[str, Stage]:
     p = m.p
-    if m.logic_name:
-        net = popcount_stages(p["SIMD"], Gate(p["GATE"]), FABRICS[m.logic_name], p.get("LATENCY", 0))
-        counted: Terms = {"one": 1.0, "levels": net.levels}
+    if "LOGIC" in m.parameters:
+        counted: Terms = {"one": 1.0, "levels": of_matvec(m.parameters).levels}
     else:
         counted = {"one": 1.0, "simd": _log(p["SIMD"]), **_width("count", p["COUNT_W"])}
     count = Stage(counted | {WIDTH: _log(p["PE"] * p["PLANES"])}, m.block)
-    adds: Terms = {"one": 1.0, "planes": _log(p["PLANES"]), **_width("sum", p["SUM_W"]), WIDTH: _log(p["PE"])}
+    adds: Terms = {"one": 1.0, "planes": 0.0 if "JOINT" in p else _log(p["PLANES"]), **_width("sum", p["SUM_W"]), WIDTH: _log(p["PE"])}
     if p["N_TURNS"] > 1 and not m.dsp:
         adds["factor"] = _log(p["COUNT_W"] + 1)
     return {"count": count, "sum": Stage(adds, dsp=m.dsp)} | m.words(p["N_WORDS"], p["PE"] * p["SIMD"])

@@ -87,6 +87,8 @@ class Folding:
     """Of the memory that sends a product's inputs again for every output."""
     implementation: Implementation = Implementation.FOLDED
     """Of a product; unrolled, its PE are all outputs and its SIMD all inputs."""
+    joint: bool = False
+    """Whether a folded product sums its input planes together, in one netlist, instead of their popcounts."""
 
 
 @dataclass(frozen=True)
@@ -284,6 +286,22 @@ def check(net: Network, design: Design) -> None:
             raise BnnhwError(f"design: {what} lanes {lanes} of {bits} bits cannot be; give a multiple of {step} up to {most}")
     for layer, f in zip(net.layers, design.layers, strict=True):
         _check_folding(layer, f)
+        if f.joint and not (isinstance(layer, MatVec) and may_be_joint(layer, f, design.logic)):
+            raise BnnhwError(
+                f"layer {f.name!r}: joint needs a folded product of several input planes, taken together, weights in a memory, and logic of netlists; "
+                "remove joint"
+            )
+
+
+def may_be_joint(layer: MatVec, f: Folding, logic: Logic) -> bool:
+    """Whether a product can sum its input planes together."""
+    stored = weight_words(layer, f) > 1 and f.implementation is Implementation.FOLDED
+    return stored and logic is not Logic.PLAIN and layer.x.planes > 1 and input_turns(layer, f) == 1
+
+
+def weight_words(layer: MatVec, f: Folding) -> int:
+    """Words of the memory of a folded product's weights."""
+    return layer.window.groups * row_folds(layer, f) * plane_folds(layer, f) * segments(layer) * segment_folds(layer, f)
 
 
 def _check_folding(layer: Layer, f: Folding) -> None:

@@ -18,7 +18,7 @@ from bnnhw.ir.heads import Fixed, Sums
 from bnnhw.ir.instances import Instance, Memory, Pipeline, Stream, Wire
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import Add, Concat, Gather, Layer, MatVec, Multiply, Pool, Requantise, SumPool, Table
-from bnnhw.ir.wiring import Wiring, literal, styled
+from bnnhw.ir.wiring import Wiring, entries, literal, styled
 
 MAX_LITERAL_BITS = 32_768
 """What every tool takes."""
@@ -151,7 +151,7 @@ class Parts(Wiring):
         x = end.stream
         pe, count_bits = f.pe * f.planes, f.simd.bit_length()
         sum_bits = sum_width(layer, f.simd)
-        words = w.groups * rows * turns * segments * beats
+        words = d.weight_words(layer, f)
         coeffs = padded(form.coeffs, input_turns * x.planes)
         parameters: dict[str, int | str] = {
             "PE": pe, "SIMD": f.simd, "PLANES": x.planes, "N_TURNS": input_turns, "GATE": int(gate(layer)), "N_BEATS": beats, "N_WORDS": words,
@@ -193,6 +193,8 @@ class Parts(Wiring):
     def popcounts(self, f: d.Folding, words: int) -> dict[str, int | str]:
         """Parameters of the popcounts, where they are not plain and at once; plain are those of one lane, and of constant weights, which tools fold."""
         parameters: dict[str, int | str] = {"LATENCY": f.registers} if f.registers else {}
+        if f.joint:
+            return parameters | {"JOINT": 1, "LOGIC": str(self.logic)}
         plain = words == 1 or f.simd == 1 or self.logic is d.Logic.PLAIN
         return parameters if plain else parameters | {"LOGIC": str(self.logic)}
 
@@ -350,6 +352,12 @@ def sum_width(layer: MatVec, simd: int) -> int:
     """Bits of a product's sums. They wrap on the way, so every step of theirs has the bits of the widest."""
     form = popcount_form(layer)
     return max(form.sum_bits, form.scale_bits, _segment_bits(layer), simd.bit_length() + 1)
+
+
+def sum_coeffs(layer: MatVec, simd: int) -> tuple[int, ...]:
+    """Coefficients of the planes as a product's sums have them: they wrap."""
+    bits, coeffs = sum_width(layer, simd), popcount_form(layer).coeffs
+    return tuple(entries(literal(coeffs, bits), bits, len(coeffs)))
 
 
 def padded(coeffs: Sequence[int], count: int) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil, gcd
 from typing import Any
@@ -177,7 +179,14 @@ def styled(memory: d.MemoryStyle) -> dict[str, int | str]:
     return {} if memory is d.MemoryStyle.AUTO else {"STYLE": f'"{memory}"'}
 
 
-def literal(entries: list[int], bits: int) -> str:
+def literal(entries: Sequence[int], bits: int) -> str:
     """A literal of entries of `bits` bits, the first in the low ones."""
     value = sum((e & ((1 << bits) - 1)) << (i * bits) for i, e in enumerate(entries))
     return f"{len(entries) * bits}'h{value:x}"
+
+
+def entries(literal: int | str, bits: int, count: int) -> list[int]:
+    """The signed numbers of a Verilog literal."""
+    value = literal if isinstance(literal, int) else int(re.sub(r".*'h", "", literal), 16)
+    found = [(value >> (i * bits)) & ((1 << bits) - 1) for i in range(count)]
+    return [n - (1 << bits) if n >> (bits - 1) else n for n in found]

@@ -32,7 +32,7 @@ MOST_LUTS = 400_000
 def predicted_luts(layer: MatVec, logic: str = "lut6") -> int:
     """LUTs that a layer takes, roughly, from its weights alone: before a netlist is built."""
     sizes = np.bincount(np.abs(layer.weights.values).ravel())
-    digits = _digits(np.arange(len(sizes)))
+    digits = signed_digits(np.arange(len(sizes)))
     used = sum(int(sizes[d != 0].sum()) for d in digits)
     dense = used / max(1, len(digits) * layer.weights.values.size)
     per_weight = PER_WEIGHT[0] + (PER_WEIGHT[1] - PER_WEIGHT[0]) * dense
@@ -64,7 +64,7 @@ def unrolled(layer: MatVec, logic: str, sharing: Sharing = DEFAULT) -> Netlist:
         return build.netlist(_levels(build, numbers, weights, layer.head, (low, high), fabric, sharing))
     bits = signed_bits(int(low.min()), int(high.max()))
     found = _weighted(build, numbers, weights, fabric, sharing)
-    return build.netlist([net for total in found for net in _complement(build, total, bits, fabric)])
+    return build.netlist([net for total in found for net in complement(build, total, bits, fabric)])
 
 
 @lru_cache(maxsize=64)
@@ -102,7 +102,7 @@ def _numbers(build: Builder, layer: MatVec) -> list[Number]:
 def _weighted(build: Builder, numbers: list[Number], weights: I64, fabric: Fabric, sharing: Sharing) -> list[Number]:
     """[O] sums of numbers with integer weights [O, K], digit by digit of the weights."""
     found = [Number() for _ in weights]
-    for shift, digits in enumerate(_digits(weights)):
+    for shift, digits in enumerate(signed_digits(weights)):
         rows = np.flatnonzero((digits != 0).any(1))
         columns = np.flatnonzero((digits != 0).any(0))
         sums = totals(build, [numbers[k] for k in columns], digits[np.ix_(rows, columns)], fabric, sharing)
@@ -111,7 +111,7 @@ def _weighted(build: Builder, numbers: list[Number], weights: I64, fabric: Fabri
     return found
 
 
-def _digits(weights: I64) -> list[np.ndarray]:
+def signed_digits(weights: I64) -> list[np.ndarray]:
     """[O, K] of -1, 0 and +1 for each power of two, as few of them not 0 as can be."""
     found = []
     left = weights.astype(np.int64)
@@ -180,7 +180,7 @@ def _parity(inputs: int) -> int:
     return sum((i.bit_count() & 1) << i for i in range(1 << inputs))
 
 
-def _complement(build: Builder, total: Number, bits: int, fabric: Fabric) -> list[int]:
+def complement(build: Builder, total: Number, bits: int, fabric: Fabric) -> list[int]:
     """Nets of a number in two's complement."""
     columns = [list(column) for column in total.columns[:bits]] + [[] for _ in range(bits - len(total.columns))]
     for n in range(bits):

@@ -41,7 +41,7 @@ class Groups:
     @staticmethod
     def of(lanes: int, gate: Gate, fabric: Fabric) -> Groups:
         """As many lanes together as LUTs have inputs for; some late where full adders have room for a lane beside sums."""
-        pins = len(HITS[gate]).bit_length() - 1
+        pins = pins_of(gate)
         together = max(1, fabric.lut_inputs // pins)
         room = fabric.paired_inputs or (fabric.lut_inputs if (together, fabric.lut_inputs - pins) == (2, 2) else 0)
         late_lanes = max((n for n in (1, 2) if n * pins + 3 - n <= room), default=0)
@@ -66,6 +66,11 @@ class Groups:
         return sum(fabric.luts(n * self.pins, n.bit_length()) for n in self.first) + self.late_luts * self.late
 
 
+def pins_of(gate: Gate) -> int:
+    """Inputs of a lane: x, weight, mask."""
+    return len(HITS[gate]).bit_length() - 1
+
+
 def least_luts(lanes: int, gate: Gate, fabric: Fabric) -> int:
     """LUTs that the netlist of a popcount has at least: one saves no more than a bit of what comes out of the gates, before carry chains two."""
     groups = Groups.of(lanes, gate, fabric)
@@ -83,7 +88,7 @@ def popcount(lanes: int, gate: Gate, fabric: Fabric) -> Netlist:
     def count(number: int, ones: Sequence[int] = ()) -> None:
         """Set the LUTs of the next lanes and of plain bits of weight 1."""
         nets = [build.inputs[part * lanes + at] for at in islice(lane, number) for part in range(groups.pins)]
-        for column, net in zip(columns, build.luts([*nets, *ones], _gated(gate, number, len(ones))), strict=False):
+        for column, net in zip(columns, build.luts([*nets, *ones], gated(gate, number, len(ones))), strict=False):
             column.append(net)
 
     for number in groups.first:
@@ -104,10 +109,9 @@ def popcount_stages(lanes: int, gate: Gate, fabric: Fabric, registers: int) -> N
 
 
 @lru_cache
-def _gated(gate: Gate, lanes: int, ones: int) -> tuple[int, ...]:
+def gated(gate: Gate, lanes: int, ones: int) -> tuple[int, ...]:
     """Truth tables of the count of so many lanes, each with its x, weight and mask beside each other, and of plain bits behind them."""
-    hits = HITS[gate]
-    pins = len(hits).bit_length() - 1
+    hits, pins = HITS[gate], pins_of(gate)
     gates = pins * lanes
     counts = [sum(hits[i >> pins * lane & (1 << pins) - 1] for lane in range(lanes)) + (i >> gates).bit_count() for i in range(1 << gates + ones)]
     return tuple(sum((n >> bit & 1) << i for i, n in enumerate(counts)) for bit in range((lanes + ones).bit_length()))

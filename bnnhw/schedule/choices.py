@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from math import log2, prod
+from math import inf, log2, prod
 from operator import add
 from typing import Any
 
@@ -28,12 +28,14 @@ from bnnhw.ir.hardware import Gate, gate, popcount_form
 from bnnhw.ir.instances import Instance, Stream, Wire
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
-from bnnhw.ir.pipeline import Parts, padded, sum_width
+from bnnhw.ir.pipeline import Parts, padded, sum_coeffs, sum_width
 from bnnhw.ir.wiring import converter_period, literal
+from bnnhw.lutmap.dot import least_luts as least_dot
+from bnnhw.lutmap.fabric import FABRICS
 from bnnhw.lutmap.layer import predicted_luts
 from bnnhw.schedule.folding import buffer_words, ceilings, input_lanes, output_lanes
 from bnnhw.schedule.queues import Waits, words_of_pixel
-from bnnhw.schedule.stages import may_have_lines, may_unroll, most_registers, registers
+from bnnhw.schedule.stages import JOINT, joint, may_have_lines, may_unroll, most_registers, registers
 
 KINDS = ("luts", "flip_flops", "block_rams", "dsps", "switched")
 """Costs of an edge, in this order; the last one picojoules of a frame without the clock's."""
@@ -47,7 +49,7 @@ UNROLLED_REGISTERS = 0.2
 """Its flip-flops for one of these LUTs, likewise, where there are registers after every one; fewer where there are fewer of them."""
 WHOLE = 0
 """In the place of a stream, or of its SIMD: windows that a line buffer gives whole."""
-PRODUCT_FIELDS = ("implementation", "pe", "planes", "input_planes", "registers", "fifo_words", "weight_memory", "replay_memory")
+PRODUCT_FIELDS = ("implementation", "pe", "planes", "input_planes", "joint", "registers", "fifo_words", "weight_memory", "replay_memory")
 """What a folding says of a product itself."""
 F64 = NDArray[np.float64]
 
@@ -385,6 +387,7 @@ class Choices:
                 assert isinstance(layer, MatVec)
                 f = d.unrolled(layer, d.Folding(layer.name))
             if isinstance(layer, MatVec):
+                f = replace(f, joint=joint(layer, f, self.logic))
                 f = replace(f, registers=registers(layer, f, self.logic, self.levels))
             fields = {name: getattr(f, name) for name in PRODUCT_FIELDS}
             if isinstance(layer, Gather) or f.implementation is d.Implementation.UNROLLED:
@@ -440,16 +443,17 @@ class Choices:
         block = np.array([f.weight_memory is d.MemoryStyle.BLOCK for f in makes])
         per_unit = np.array([(least.constant_luts(simd), least.unit_luts(simd)) for simd in simds])
         own = np.zeros(bounds.shape)
-        own[..., 0] += units * np.where(stored, per_unit[:, 1:], per_unit[:, :1])
         own[..., 0] += lanes * form.sum_bits * (across > 1) * least.accumulator_bit()
         block_rams, banks = block_roms(self.target, width, words)
         muxes = np.array([mux_luts(n, self.target) for n in range(int(banks.max()) + 1)])
         own[..., 0] += np.where(block, width * muxes[banks], least.rom_luts(width, words)) * stored
         entering = np.array(simds)[:, None] * (units // lanes)
         luts, dsps = self._multiplied(layer, least, makes, simds, turns)
-        own[..., 0] += lanes * luts
-        own[..., 3] += lanes * dsps
-        counted = np.array([simd.bit_length() for simd in simds])[:, None] * units
+        apart = units * np.where(stored, per_unit[:, 1:], per_unit[:, :1]) + lanes * luts
+        together, may_be_joint = self._joint(layer, simds), stored & (turns == 1)
+        own[..., 0] += np.where(may_be_joint, np.minimum(apart, lanes * together), apart)
+        own[..., 3] += lanes * dsps * ~(may_be_joint & (together < inf))
+        counted = np.array([simd.bit_length() for simd in simds])[:, None] * units * (together == inf)
         own[..., 1] += (entering + counted + lanes * form.sum_bits) * stored * least.register_bit()
         own[..., 2] += block * block_rams * stored
         beats = words * turns * w.out_pixels
@@ -457,6 +461,14 @@ class Choices:
             own[..., 4] += own[..., kind] * beats * switched_picojoules(self.target, one, 1)
         bounds += own + self._replays(layer, makes, simds)
         return beats.ravel(), bounds.reshape(-1, len(KINDS))
+
+    def _joint(self, layer: MatVec, simds: list[int]) -> F64:
+        """[simds, 1] LUTs, at least, of a PE whose input planes are summed together; infinite where they cannot be."""
+        found = np.full((len(simds), 1), inf)
+        for n, simd in enumerate(simds):
+            if 1 < layer.x.planes <= JOINT // simd and self.logic is not d.Logic.PLAIN:
+                found[n] = least_dot(simd, sum_coeffs(layer, simd), gate(layer), sum_width(layer, simd), FABRICS[self.logic])
+        return found
 
     def _multiplied(self, layer: MatVec, least: ProductBound, makes: list[d.Folding], simds: list[int], turns: I64) -> tuple[F64, I64]:
         """[simds, makes] LUTs and DSPs of a PE's sum of the popcounts of several planes."""

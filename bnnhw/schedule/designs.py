@@ -20,12 +20,12 @@ from bnnhw.ir.text import read_yaml
 from bnnhw.lutmap.layer import check_size
 from bnnhw.schedule.folding import complete_folding, fold_layer, input_lanes, output_lanes, slowest_product, with_queues
 from bnnhw.schedule.queues import join_queues
-from bnnhw.schedule.stages import with_registers
+from bnnhw.schedule.stages import with_joint, with_registers
 
 LONG_KEY = 120
 FOLDED_BEATS = 64
 """Cycles for a window in what is said of the folded form of a layer that is too large to unroll."""
-PRODUCT_KEYS = ("pe", "simd", "planes", "input_planes", "registers")
+PRODUCT_KEYS = ("pe", "simd", "planes", "input_planes", "joint", "registers")
 Count = Annotated[int, Field(ge=1, le=1 << 24)]
 
 
@@ -42,6 +42,7 @@ class _Layer(_Strict):
     buffer: Count | None = None
     implementation: d.Implementation = d.Implementation.FOLDED
     registers: Annotated[int, Field(ge=0, le=d.MOST_REGISTERS)] | None = None
+    joint: bool | None = None
     fifo: Count | None = None
     queues: tuple[Count, ...] = ()
     weight_memory: d.MemoryStyle = d.MemoryStyle.AUTO
@@ -102,9 +103,12 @@ def complete(net: Network, data: Any, where: str, target: str = "xc7", most_luts
         file.logic,
     )
     d.check(net, with_queues(net, design))
-    asked = [file.layers.get(f.name, _Layer()).registers for f in design.layers]
-    chosen = with_registers(net, design).layers
-    design = replace(design, layers=tuple(f if r is not None else c for f, c, r in zip(design.layers, chosen, asked, strict=True)))
+    asked = [file.layers.get(f.name, _Layer()) for f in design.layers]
+    chosen = with_joint(net, design).layers
+    joint = tuple(replace(c, joint=c.joint if a.joint is None else a.joint) for c, a in zip(chosen, asked, strict=True))
+    d.check(net, with_queues(net, replace(design, layers=joint)))
+    chosen = with_registers(net, replace(design, layers=joint)).layers
+    design = replace(design, layers=tuple(f if a.registers is not None else c for f, c, a in zip(joint, chosen, asked, strict=True)))
     design = with_queues(net, design)
     d.check(net, design)
     _check_queues(net, design)
@@ -113,7 +117,7 @@ def complete(net: Network, data: Any, where: str, target: str = "xc7", most_luts
 
 def _unrolled(net: Network, layer: Layer, entry: _Layer, f: d.Folding, made_of: tuple[str, d.Logic], most_luts: float) -> d.Folding:
     """The folding of an unrolled layer, whose PE and SIMD nobody gives."""
-    for key in ("pe", "simd", "planes", "input_planes"):
+    for key in ("pe", "simd", "planes", "input_planes", "joint"):
         if key in entry.model_fields_set:
             raise BnnhwError(f"layer {layer.name!r}: unrolled it has all of its PE and SIMD; remove {key}")
     if isinstance(layer, MatVec):
@@ -171,6 +175,7 @@ def write_design(net: Network, design: d.Design) -> str:
         keys |= {"simd": f.simd} if isinstance(layer, MatVec) and not unrolled else {}
         keys |= {"planes": f.planes} if isinstance(layer, MatVec) and layer.weights.planes > 1 and not unrolled else {}
         keys |= {"input_planes": f.input_planes} if f.input_planes else {}
+        keys |= {"joint": str(f.joint).lower()} if isinstance(layer, MatVec) and d.may_be_joint(layer, f, design.logic) else {}
         keys |= {"registers": f.registers} if isinstance(layer, MatVec) else {}
         keys |= {"lanes": f.lanes} if f.lanes and not d.line_buffered(layer, f) else {}
         keys |= {"buffer": f.buffer_words} if f.buffer_words else {}

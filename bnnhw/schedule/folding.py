@@ -15,7 +15,7 @@ from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.window import Raster
 from bnnhw.schedule.queues import join_queues
-from bnnhw.schedule.stages import with_registers
+from bnnhw.schedule.stages import with_joint, with_registers
 
 ROW_COST = 8
 """Cost of one more PE beside its lanes (accumulator, threshold), in XNOR lanes."""
@@ -29,7 +29,7 @@ def fold_for_interval(net: Network, interval: int, clock_mhz: float, logic: d.Lo
     """
     layers = tuple(fold_layer(layer, interval) for layer in net.layers)
     plain = d.Design(net.name, clock_mhz, input_lanes(net, interval), output_lanes(net, interval), layers, logic)
-    design = with_queues(net, with_registers(net, plain))
+    design = with_queues(net, with_registers(net, with_joint(net, plain)))
     chain = pipeline(net, design)
     if chain.interval > interval:
         raise unreached(net, interval, chain, clock_mhz)

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
+import numpy as np
+
 from bnnhw.ir import design as d
-from bnnhw.ir.hardware import Gate, gate
+from bnnhw.ir.hardware import Gate, gate, popcount_form
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Layer, MatVec
+from bnnhw.ir.pipeline import sum_coeffs, sum_width
+from bnnhw.lutmap.dot import dot
 from bnnhw.lutmap.fabric import FABRICS
-from bnnhw.lutmap.layer import predicted_luts, unrolled
+from bnnhw.lutmap.layer import predicted_luts, signed_digits, unrolled
+from bnnhw.lutmap.netlist import Netlist
 from bnnhw.lutmap.popcount import popcount
 from bnnhw.lutmap.stages import stages_for
 
@@ -19,6 +24,10 @@ LUT_LEVELS = 4
 """LUTs between registers where nothing else is asked for."""
 SMALL, LARGE = 5_000, 100_000
 """Predicted LUTs of a netlist that takes no time to speak of, and of one that takes some seconds."""
+JOINT = 512
+"""Bits of a beat up to which planes may be summed together."""
+BEHIND = 3
+"""LUTs of an adder behind popcounts for more than their bits."""
 LOGIC = {"xc7": d.Logic.LUT6, "xcup": d.Logic.LUT6, "ecp5": d.Logic.LUT4, "ice40": d.Logic.LUT4, "gowin": d.Logic.LUT4}
 """What suits each family."""
 
@@ -27,13 +36,37 @@ def registers(layer: MatVec, f: d.Folding, logic: d.Logic, levels: int) -> int:
     """Registers in the popcounts of a product of this folding, or in an unrolled one."""
     if f.implementation is d.Implementation.UNROLLED:
         return min(d.MOST_REGISTERS, stages_for(unrolled(layer, logic.of_netlists), levels))
-    words = layer.window.groups * d.row_folds(layer, f) * d.plane_folds(layer, f) * d.segments(layer) * d.segment_folds(layer, f)
-    return 0 if logic is d.Logic.PLAIN or words == 1 or f.simd == 1 else _registers(f.simd, gate(layer), logic, levels)
+    if f.joint:
+        return min(d.MOST_REGISTERS, stages_for(_dot(layer, f.simd, logic), levels))
+    plain = logic is d.Logic.PLAIN or d.weight_words(layer, f) == 1 or f.simd == 1
+    return 0 if plain else _registers(f.simd, gate(layer), logic, levels)
 
 
 @lru_cache(maxsize=1 << 14)
 def _registers(simd: int, kind: Gate, logic: d.Logic, levels: int) -> int:
     return min(d.MOST_REGISTERS, stages_for(popcount(simd, kind, FABRICS[logic]), levels))
+
+
+def joint(layer: MatVec, f: d.Folding, logic: d.Logic) -> bool:
+    """Whether a product sums its input planes together: where that takes fewer LUTs than their popcounts and the adders behind."""
+    if f.simd * layer.x.planes > JOINT or not d.may_be_joint(layer, f, logic):
+        return False
+    digits = [np.count_nonzero(digit) for digit in signed_digits(np.array([popcount_form(layer).coeffs]))]
+    apart = layer.x.planes * popcount(f.simd, gate(layer), FABRICS[logic]).luts + (sum(digits) - 1) * (f.simd.bit_length() + BEHIND)
+    return bool(_dot(layer, f.simd, logic).luts < apart)
+
+
+def _dot(layer: MatVec, simd: int, logic: d.Logic) -> Netlist:
+    return dot(simd, sum_coeffs(layer, simd), gate(layer), sum_width(layer, simd), FABRICS[logic])
+
+
+def with_joint(net: Network, design: d.Design) -> d.Design:
+    """The design in which products sum their input planes together where that is cheaper."""
+    layers = tuple(
+        replace(f, joint=joint(layer, f, design.logic)) if isinstance(layer, MatVec) else f
+        for layer, f in zip(net.layers, design.layers, strict=True)
+    )
+    return replace(design, layers=layers)
 
 
 def with_registers(net: Network, design: d.Design, levels: int = LUT_LEVELS) -> d.Design:
@@ -55,6 +88,9 @@ def most_registers(net: Network, logic: d.Logic, levels: int) -> Mapping[str, in
             folded = d.Folding(layer.name, simd=layer.window.fan_in // d.segments(layer))
             forms = [folded, d.unrolled(layer, folded)] if may_unroll(net, layer) else [folded]
             found[layer.name] = max(registers(layer, f, logic, levels) for f in forms)
+            if layer.x.planes > 1 and logic is not d.Logic.PLAIN:
+                widest = max(1, min(folded.simd, JOINT // layer.x.planes))
+                found[layer.name] = max(found[layer.name], 1 + registers(layer, replace(folded, simd=widest, joint=True), logic, levels))
     return found
 
 

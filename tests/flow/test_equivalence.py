@@ -15,6 +15,7 @@ from bnnhw.ir.heads import Thresholds
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window
+from bnnhw.lutmap.dot import dot
 from bnnhw.lutmap.fabric import FABRICS
 from bnnhw.lutmap.layer import unrolled
 from bnnhw.lutmap.netlist import Luts, Netlist
@@ -78,6 +79,17 @@ def count(lanes: int, gate: Gate) -> str:
 )  # fmt: skip
 def test_popcounts_are_plain_sums(lanes: int, gate: Gate, logic: str, tmp_path: Path) -> None:
     prove(popcount(lanes, gate, FABRICS[logic]), count(lanes, gate), tmp_path)
+
+
+@pytest.mark.parametrize("logic", FABRICS)
+@pytest.mark.parametrize(("lanes", "gate"), [(1, Gate.XNOR), (3, Gate.XNOR), (3, Gate.AND), (3, Gate.MASKED)])
+def test_joint_sums_are_plain_sums(lanes: int, gate: Gate, logic: str, tmp_path: Path) -> None:
+    """Of int8 inputs."""
+    coeffs = (1, 2, 4, 8, 16, 32, 64, -128)
+    gated = GATED[gate].replace("x[i]", "x[i+{x}]").replace("x[i+{n}]", "x[i+{w}]").replace("x[i+2*{n}]", "x[i+{m}]")
+    planes = (gated.format(x=q * lanes, w=8 * lanes, m=9 * lanes) for q in range(8))
+    counted = (f"for (i = 0; i < {lanes}; i = i + 1) if ({one}) y = y + ({c});" for one, c in zip(planes, coeffs, strict=True))
+    prove(dot(lanes, coeffs, gate, 12, FABRICS[logic]), "y = 0; " + " ".join(counted), tmp_path)
 
 
 @pytest.mark.parametrize("logic", FABRICS)

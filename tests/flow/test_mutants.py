@@ -37,7 +37,8 @@ RTL = [
     ("bnn_popcount", "assign hits = weight ~^ x;", "assign hits = weight ^ x;"),
     ("bnn_popcount", "assign hits = weight & x;", "assign hits = weight | x;"),
     ("bnn_popcount", "weight[N_BITS+:N_BITS] & (weight[0+:N_BITS] ~^ x)", "weight[0+:N_BITS] ~^ x"),
-    ("bnn_matvec", "first2_q[LATENCY] ? partial[PLANES] : sum_q + partial[PLANES]", "sum_q + partial[PLANES]"),
+    ("bnn_matvec", "first2_q[LATENCY] ? partial : sum_q + partial", "sum_q + partial"),
+    ("bnn_matvec", "assign partial = dot_q;", "assign partial = dot;"),
     ("bnn_matvec", "if (advance && valid2_q[LATENCY]) sum_q", "if (advance) sum_q"),
     ("bnn_matvec", "coeff * {{SUM_W", "{{SUM_W"),
     ("bnn_matvec", "turn} == t)", "turn} == 0)"),
@@ -128,6 +129,7 @@ def sampled(edits: list[tuple[str, str, str]]) -> list[Any]:
 
 INNER = {
     "bnn_popcount",
+    "bnn_dot",
     "bnn_ram",
     "bnn_rom",
     "bnn_reset",

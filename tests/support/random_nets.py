@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bnnhw.ir import design as d
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Network
-from bnnhw.ir.layers import Gather, MatVec
+from bnnhw.ir.layers import Gather, Layer, MatVec
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.lower import lower
@@ -226,6 +226,15 @@ LARGEST = 5000
 """Weights of an unrolled layer, at most."""
 
 
+JOINT = 0.7
+"""Part of the products that can sum their input planes together which do."""
+
+
+def may_be_joint(layer: Layer, f: d.Folding, logic: d.Logic) -> bool:
+    """Whether a layer is a product that can sum its input planes together, in a netlist of reasonable size."""
+    return isinstance(layer, MatVec) and d.may_be_joint(layer, f, logic) and f.simd * layer.x.planes <= 256
+
+
 def random_design(net: Network, seed: int) -> d.Design:
     """A folding at random, mostly of sizes that divide nothing."""
     rng, styles, unrolled = (np.random.default_rng(s) for s in (seed, (seed, 1), (seed, 2)))
@@ -253,7 +262,8 @@ def random_design(net: Network, seed: int) -> d.Design:
         layers.append(f)
     slowest = slowest_product(net, layers)
     layers = [complete_folding(layer, f, slowest) for layer, f in zip(net.layers, layers, strict=True)]
-    logic = d.Logic(styles.choice(list(d.Logic)))
+    logic, joint = d.Logic(styles.choice(list(d.Logic))), np.random.default_rng((seed, 3))
+    layers = [replace(f, joint=may_be_joint(layer, f, logic) and joint.random() < JOINT) for layer, f in zip(net.layers, layers, strict=True)]
     step = 8 // net.x.planes
     bits = d.port_bits(net.layers[-1].out)
     return with_queues(

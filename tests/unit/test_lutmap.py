@@ -20,6 +20,8 @@ from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window
 from bnnhw.lutmap import cost
 from bnnhw.lutmap.builder import Builder
+from bnnhw.lutmap.dot import dot
+from bnnhw.lutmap.dot import least_luts as least_dot
 from bnnhw.lutmap.fabric import CARRY, FABRICS, LUT4, LUT6, Fabric
 from bnnhw.lutmap.heap import add_up, counters, luts, reached, weighted_tables
 from bnnhw.lutmap.layer import unrolled, unrolled_stages
@@ -93,6 +95,40 @@ def test_popcounts_count(gate: Gate, fabric: Fabric) -> None:
         x[0], x[1] = 0, 1
         for registers in (0, 1, 3):
             assert (values(evaluate(pipelined(net, registers), x)) == hits(x, lanes, gate)).all()
+
+
+INT8 = (1, 2, 4, 8, 16, 32, 64, -128)
+DOTS = (
+    (1, (1, -2), 3),
+    (2, (3, -5, 0), 6),
+    (3, INT8, 12),
+    (4, (2, 4, 8), 7),
+    (9, INT8, 13),
+    (7, (13, -11, 7), 5),
+    (27, INT8, 20),
+    (2, (1, -2, 0, 0), 2),
+)
+"""Lanes, coefficients and bits of joint sums; some wrap."""
+
+
+@pytest.mark.parametrize("fabric", FABRICS.values(), ids=FABRICS)
+@pytest.mark.parametrize("gate", list(Gate), ids=lambda g: g.name)
+def test_joint_sums_are_those_of_the_planes(gate: Gate, fabric: Fabric) -> None:
+    """For every input where there are few."""
+    for lanes, coeffs, bits in DOTS:
+        net = dot(lanes, coeffs, gate, bits, fabric)
+        every = net.n_inputs <= 14
+        x = np.arange(1 << net.n_inputs)[:, None] >> np.arange(net.n_inputs) & 1 if every else rng_of(lanes, gate).integers(0, 2, (500, net.n_inputs))
+        x = x.astype(np.uint8)
+        x[0], x[1] = 0, 1
+        planes = np.split(x[:, : lanes * len(coeffs)], len(coeffs), axis=1)
+        weights = x[:, lanes * len(coeffs) :]
+        expected = sum(
+            c * hits(np.concatenate([plane, weights], axis=1), lanes, gate).astype(np.int64) for c, plane in zip(coeffs, planes, strict=True)
+        )
+        for registers in (0, 1, 3):
+            assert (values(evaluate(pipelined(net, registers), x)) == expected % (1 << bits)).all()
+        assert least_dot(lanes, coeffs, gate, bits, fabric) <= net.luts
 
 
 def test_popcounts_are_near_their_bound() -> None:

@@ -71,7 +71,7 @@ def test_modules_of_a_design_are_distinct_whatever_its_layers_are_called() -> No
     w = Weights.binary(np.ones((8, 8), np.int64))
     head = Thresholds(np.zeros((1, 8, 1), np.int64), Encoding.bipolar())
     window = Window.dense((8, 1, 1))
-    called = ("fc", "fc luts", "fc_luts", "matvec", "popcount", "net", "bnn_luts")
+    called = ("fc", "fc luts", "fc_luts", "matvec", "popcount", "dot", "net", "bnn_luts")
     layers = tuple(MatVec(name, Encoding.bipolar(), window, w, head) for name in called)
     net = Network("net", InputPort((8, 1, 1), "bipolar"), Encoding.bipolar(), layers)
     names = naming(net)

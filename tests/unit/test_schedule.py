@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def test_frames_of_too_many_beats_are_not_followed() -> None:
     """Their cycles would fill the memory of the machine."""
     net = lower(frontend.load("bnn_cifar10")).network
     assert latency(pipeline(net, fully_folded(net, 100.0))) is None
-    assert latency(pipeline(net, fold_for_interval(net, 851_190, 143.0))) == 2_597_385
+    assert latency(pipeline(net, fold_for_interval(net, 851_190, 143.0))) == 2_597_387
 
 
 def test_the_output_takes_what_it_is_offered_whatever_was_believed_before() -> None:
@@ -197,6 +198,13 @@ FOLDINGS = {
         "layer 'maxpool4': a layer of kind Pool cannot be unrolled; remove implementation",
     ),
     "unrolled with pe": ({"fc1": {"implementation": "unrolled", "pe": 4}}, "layer 'fc1': unrolled it has all of its PE and SIMD; remove pe"),
+    "joint sum of one plane": ({"fc1": {"joint": True}}, "layer 'fc1': joint needs a folded product of several input planes, taken together"),
+    "joint sum in turns": ({"conv1": {"joint": True, "input_planes": 1}}, "layer 'conv1': joint needs a folded product of several input planes"),
+    "joint sum of a pool": ({"maxpool4": {"joint": True}}, "layer 'maxpool4': joint True has no meaning for a layer of kind Pool; remove it"),
+    "joint sum unrolled": (
+        {"conv1": {"implementation": "unrolled", "joint": True}},
+        "layer 'conv1': unrolled it has all of its PE and SIMD; remove joint",
+    ),
     "too many registers": ({"fc1": {"registers": 33}}, "layers.fc1.registers: Input should be less than or equal to 32"),
     "registers of a pool": ({"maxpool4": {"registers": 1}}, "layer 'maxpool4': registers 1 has no meaning for a layer of kind Pool; remove it"),
     "fifo of one": ({"fc1": {"fifo": 1}}, "layer 'fc1': fifo 1 cannot be; give 2 to 1048576"),
@@ -211,6 +219,19 @@ def test_foldings_that_cannot_exist(digits: Network, case: str) -> None:
         complete(digits, {"bnnhw_design": 1, "network": "digits_cnn", "layers": data}, "d.yaml")
     assert message in str(e.value)
     assert "\n" not in str(e.value)
+
+
+def test_joint_sums_are_chosen_and_can_be_asked_for(digits: Network) -> None:
+    def made(**keys: object) -> d.Design:
+        layers = {n: {} for n in ("conv1", "conv2", "fc1", "fc2")} | {"conv1": {"simd": 3} | keys}
+        return complete(digits, {"bnnhw_design": 1, "network": "digits_cnn", "layers": layers}, "d.yaml")
+
+    assert made()["conv1"].joint and made(joint=True)["conv1"] == made()["conv1"]
+    apart = made(joint=False)
+    assert not apart["conv1"].joint and "joint: false" in write_design(digits, apart)
+    assert not any("JOINT" in i.parameters for i in pipeline(digits, apart).instances)
+    with pytest.raises(BnnhwError, match=r"joint needs .* logic of netlists"):
+        d.check(digits, replace(made(), logic=d.Logic.PLAIN))
 
 
 def test_queues_of_a_search_are_enough_whatever_comes_by_line_buffers() -> None:
