@@ -116,7 +116,7 @@ def _rows(values: I64, layer: Headed, f: d.Folding, spare: int) -> I64:
     """[words, PE] of values [B, O]; rows that the layer does not have hold `spare`."""
     if isinstance(layer, Requantise):
         return values.reshape(-1, f.lanes)
-    groups, rows = layer.window.groups, d.row_folds(layer, f)
+    groups, rows = d.groups_in_turn(layer, f), d.row_folds(layer, f)
     per_group = values.shape[1] // groups
     full = np.full((len(values), groups, rows * f.pe), spare, np.int64)
     full[:, :, :per_group] = values.reshape(len(values), groups, per_group)

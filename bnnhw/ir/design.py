@@ -86,7 +86,7 @@ class Folding:
     replay_memory: MemoryStyle = MemoryStyle.AUTO
     """Of the memory that sends a product's inputs again for every output."""
     implementation: Implementation = Implementation.FOLDED
-    """Of a product; unrolled, its PE are all outputs and its SIMD all inputs."""
+    """Of a product; unrolled, its PE are all outputs and its SIMD all inputs of each."""
     joint: bool = False
     """Whether a folded product sums its input planes together, in one netlist, instead of their popcounts."""
 
@@ -125,11 +125,15 @@ def unrolled(layer: MatVec, folding: Folding) -> Folding:
 
 def unrolled_obstacle(layer: MatVec) -> str | None:
     """What is in the way of unrolling a layer; None where nothing but its size may be."""
-    return (
-        "its windows are in groups" if layer.window.groups > 1
-        else "its partial sums are narrowed" if layer.partial is not None
-        else None
-    )  # fmt: skip
+    if layer.partial is not None:
+        return "its partial sums are narrowed"
+    return "its windows are in groups, and their margin wider than their reach" if layer.window.groups > 1 and not _whole_windows(layer) else None
+
+
+def _whole_windows(layer: MatVec) -> bool:
+    """Whether windows can come whole, all groups at once."""
+    w = layer.window
+    return w.whole or all(w.pad[axis] <= w.dilation[axis] * (w.kernel[axis] - 1) for axis in (0, 1))
 
 
 def check_unrolled(layer: Layer) -> None:
@@ -143,10 +147,7 @@ def check_unrolled(layer: Layer) -> None:
 
 def has_lines(layer: Layer) -> bool:
     """Whether a product, unrolled, has a line buffer for its sliding window: unless its margin is wider than the window's reach."""
-    if not isinstance(layer, MatVec) or layer.window.whole or unrolled_obstacle(layer) is not None:
-        return False
-    w = layer.window
-    return all(w.pad[axis] <= w.dilation[axis] * (w.kernel[axis] - 1) for axis in (0, 1))
+    return isinstance(layer, MatVec) and not layer.window.whole and unrolled_obstacle(layer) is None and _whole_windows(layer)
 
 
 def line_buffered(layer: Layer, f: Folding) -> bool:
@@ -170,6 +171,11 @@ def windowed(layer: Layer) -> bool:
 def elementwise(layer: Layer) -> bool:
     """Whether the layer works on single elements, without a window."""
     return not isinstance(layer, Windowed)
+
+
+def groups_in_turn(layer: MatVec | Gather, folding: Folding) -> int:
+    """Groups that a product takes one after the other: unrolled, it takes all at once."""
+    return 1 if folding.implementation is Implementation.UNROLLED else layer.window.groups
 
 
 def row_folds(layer: MatVec | Gather, folding: Folding) -> int:
@@ -204,9 +210,9 @@ def input_folds(layer: MatVec, folding: Folding) -> int:
 
 def compute_beats(layer: MatVec | Gather, folding: Folding) -> int:
     """Cycles that the matrix-vector unit, or the lookups, take for a frame."""
-    w = layer.window
+    groups, w = groups_in_turn(layer, folding), layer.window
     per_output = layer.index.shape[1] if isinstance(layer, Gather) else plane_folds(layer, folding) * input_folds(layer, folding)
-    return w.groups * row_folds(layer, folding) * per_output * w.out_pixels
+    return groups * row_folds(layer, folding) * per_output * w.out_pixels
 
 
 def window_beats(layer: Windowed, lanes: int) -> int:
@@ -309,7 +315,7 @@ def _check_folding(layer: Layer, f: Folding) -> None:
     limits = [("fifo", f.fifo_words, max(2, pause), 1 << 20)]
     if isinstance(layer, MatVec | Gather):
         # Up to twice the layer's size, the surplus being neutral lanes: published foldings have such.
-        limits.append(("pe", f.pe, 1, 2 * layer.out_shape[0] // layer.window.groups))
+        limits.append(("pe", f.pe, 1, 2 * layer.out_shape[0] // groups_in_turn(layer, f)))
     if isinstance(layer, MatVec):
         limits.append(("simd", f.simd, 1, 2 * layer.window.fan_in // segments(layer)))
         limits.append(("planes", f.planes, 1, layer.weights.planes))

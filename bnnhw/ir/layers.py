@@ -113,6 +113,15 @@ class MatVec(_OverWindow):
         return np.array([a for a, _ in ends]), np.array([b for _, b in ends])
 
     @cached_property
+    def window_weights(self) -> I64:
+        """[O, taps * channels] weights of all that a window shows, pixel by pixel: 0 for other groups' channels."""
+        w, outputs = self.window, self.weights.outputs
+        full = np.zeros((w.groups, outputs // w.groups, w.taps, w.groups, w.group_channels), np.int64)
+        each = self.weights.values.reshape(w.groups, -1, w.taps, w.group_channels)
+        full[np.arange(w.groups), :, :, np.arange(w.groups)] = each
+        return full.reshape(outputs, -1)
+
+    @cached_property
     def tap_sums(self) -> I64:
         """[O, taps, group channels] weights by tap, for what is known to be constant under a tap."""
         return self.weights.values.reshape(-1, self.window.taps, self.window.group_channels)

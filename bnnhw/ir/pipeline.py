@@ -120,7 +120,10 @@ class Parts(Wiring):
         return (self.line_buffer if d.line_buffered(layer, f) else self.window)(layer, f, end, pad_bits)
 
     def vectors(self, layer: MatVec | Gather, f: d.Folding, end: Wire) -> Wire:
-        """A product's inputs, `f.simd` of a window a beat, or one for lookups."""
+        """A product's inputs, `f.simd` of a window a beat, or one for lookups; unrolled, all of all groups."""
+        if f.implementation is d.Implementation.UNROLLED:
+            taps = layer.window.fan_in * layer.window.groups
+            return self.adapt(layer.name, f"{layer.name}_simd", end, taps, taps)
         vector, simd = (layer.window.fan_in, 1) if isinstance(layer, Gather) else (layer.window.fan_in // d.segments(layer), f.simd)
         return self.adapt(layer.name, f"{layer.name}_simd", end, vector, simd)
 

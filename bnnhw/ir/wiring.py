@@ -131,7 +131,8 @@ class Wiring:
             "PAD_BITS": pad_bits, "INDEX_W": index_bits(max(raster.rows, raster.columns, *w.stride, lines) + 1),
             "ADDR_W": index_bits(columns), **styled(f.window_memory),
         }  # fmt: skip
-        m = Stream(w.out_pixels * w.fan_in, w.fan_in, w.fan_in, s.planes, s.elem_bits)
+        taps = w.taps * channels
+        m = Stream(w.out_pixels * taps, taps, taps, s.planes, s.elem_bits)
         if raster.beats > rows * columns:
             end = self.queue(layer.name, f"{layer.name}_lines_fifo", end, max(2, raster.beats - rows * columns))
         return self.add("bnn_line_buffer", f"{layer.name}_lines", layer.name, parameters, (end,), m, raster.beats)

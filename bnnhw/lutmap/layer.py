@@ -34,7 +34,7 @@ def predicted_luts(layer: MatVec, logic: str = "lut6") -> int:
     sizes = np.bincount(np.abs(layer.weights.values).ravel())
     digits = signed_digits(np.arange(len(sizes)))
     used = sum(int(sizes[d != 0].sum()) for d in digits)
-    dense = used / max(1, len(digits) * layer.weights.values.size)
+    dense = used / max(1, len(digits) * layer.weights.values.size * layer.window.groups)
     per_weight = PER_WEIGHT[0] + (PER_WEIGHT[1] - PER_WEIGHT[0]) * dense
     return round(used * _planes(layer) * per_weight * (CHAINED if FABRICS[logic].xilinx else 1))
 
@@ -57,8 +57,9 @@ def unrolled(layer: MatVec, logic: str, sharing: Sharing = DEFAULT) -> Netlist:
     """
     check_size(layer, logic)
     fabric = FABRICS[logic]
-    build = Builder(_planes(layer) * layer.window.fan_in, fabric)
-    numbers, weights, (low, high) = _numbers(build, layer), layer.weights.values, layer.dot_range
+    weights, (low, high) = layer.window_weights, layer.dot_range
+    build = Builder(_planes(layer) * weights.shape[1], fabric)
+    numbers = _numbers(build, layer, weights.shape[1])
     if gives_levels(layer):
         assert isinstance(layer.head, Thresholds)
         return build.netlist(_levels(build, numbers, weights, layer.head, (low, high), fabric, sharing))
@@ -78,9 +79,8 @@ def _planes(layer: MatVec) -> int:
     return layer.x.bits if isinstance(layer.x, Integers) else layer.x.planes
 
 
-def _numbers(build: Builder, layer: MatVec) -> list[Number]:
-    """The values of a window, from their bits."""
-    k = layer.window.fan_in
+def _numbers(build: Builder, layer: MatVec, k: int) -> list[Number]:
+    """The k values of a window, from their bits."""
     if isinstance(layer.x, Integers):
         weights = [1 << q for q in range(layer.x.bits)]
         weights[-1] *= -1 if layer.x.low < 0 else 1

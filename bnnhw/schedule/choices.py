@@ -262,6 +262,8 @@ class Choices:
         bounds = [self._converters([source for _, _, source in sources], k, simds)]
         whole = Way({"simd": k}, WHOLE, lambda parts: Wire("", Stream(k, k, k, 1)))
         edges += [(n, state, whole) for n, state in enumerate(nodes) if state[-1] == WHOLE]
+        if layer.window.groups > 1 and not d.windowed(layer) and may_unroll(self.net, layer):
+            edges += [(n, (*left, WHOLE), self._all_groups(layer, source)) for n, left, source in sources]
         bounds.append(np.zeros((len(edges) - len(bounds[0]), len(KINDS))))
         return self._products(layer, self._add(layer.name, edges, np.vstack(bounds)))
 
@@ -297,7 +299,8 @@ class Choices:
         edges = list[tuple[int, State, Way]]()
         for n, state in enumerate(nodes):
             left, (source,) = self._reading(layer, state)
-            for lanes in _lanes(layer):
+            whole = {layer.window.shape[0]} if d.has_lines(layer) and may_unroll(self.net, layer) else set()
+            for lanes in sorted({*_lanes(layer), *whole}):
                 way = self._word(layer, source.stream, lanes)
                 edges.append((n, (*left, self._behind(way)), way))
         return self._add(layer.name, edges)
@@ -314,7 +317,8 @@ class Choices:
         for n, state in enumerate(nodes):
             source = state[-1]
             assert isinstance(source, Stream)
-            for style in self._window_styles(layer, source.lanes, source.planes * source.elem_bits):
+            folded = layer.window.group_channels % source.lanes == 0
+            for style in self._window_styles(layer, source.lanes, source.planes * source.elem_bits) if folded else ():
                 way = self._window(layer, source, style)
                 edges.append((n, (*state[:-1], self._behind(way)), way))
             if source.lanes == layer.window.shape[0] and d.has_lines(layer) and may_unroll(self.net, layer):
@@ -337,6 +341,12 @@ class Choices:
     def _window(self, layer: MatVec | Gather, source: Stream, style: d.MemoryStyle) -> Way:
         f = d.Folding(layer.name, lanes=source.lanes, buffer_words=buffer_words(layer, source.lanes), window_memory=style)
         return Way({"window_memory": style}, ("window", layer.name, source, style), lambda parts: parts.sliding(layer, f, Wire("", source)))
+
+    def _all_groups(self, layer: MatVec | Gather, source: Stream) -> Way:
+        """The inputs of an unrolled product without a window, of all groups."""
+        f = d.Folding(layer.name, implementation=d.Implementation.UNROLLED)
+        fields = {"simd": layer.window.fan_in}
+        return Way(fields, ("vectors", layer.name, source, WHOLE), lambda parts: parts.vectors(layer, f, Wire("", source)))
 
     def _vectors(self, layer: MatVec | Gather, source: object, simd: int) -> Way:
         assert isinstance(source, Stream)
@@ -373,7 +383,7 @@ class Choices:
         heads = np.repeat(after[folded], len(makes) // len(rows), axis=1).ravel()
         if may_unroll(self.net, layer):
             assert isinstance(layer, MatVec)
-            whole = np.flatnonzero(np.array(simds) == (WHOLE if d.has_lines(layer) else layer.window.fan_in))
+            whole = np.flatnonzero(np.array(simds) == (WHOLE if d.has_lines(layer) or layer.window.groups > 1 else layer.window.fan_in))
             tails, heads = np.append(tails, whole), np.append(heads, after[whole, -1])
             beats, bounds = (
                 np.append(beats, np.full(len(whole), layer.window.out_pixels)),

@@ -10,7 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from bnnhw.golden import run
+from bnnhw.ir.design import Design, Implementation, has_lines
+from bnnhw.ir.hardware import gate
 from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.lower import lower
 from bnnhw.schedule import latency
@@ -42,13 +45,18 @@ def integer(seed: int) -> Drawn:
     return net, random_frames(net, seed, FRAMES)
 
 
+def designed(net: Network, seed: int) -> Design:
+    """A random design that is not too slow."""
+    draws = (random_design(net, n) for n in range(seed, seed + 10_000_000, 1_000_003))
+    return next(x for x in draws if pipeline(net, x).interval < LONGEST)
+
+
 def check(draw: Callable[[int], Drawn], seeds: range, folder: Path) -> None:
     """Simulate the networks of `seeds` side by side and compare every layer of every frame."""
     designs, frames = [], []
     for seed in seeds:
         net, x = draw(seed)
-        draws = (random_design(net, n) for n in range(seed, seed + 10_000_000, 1_000_003))
-        designs.append((net, next(x for x in draws if pipeline(net, x).interval < LONGEST)))
+        designs.append((net, designed(net, seed)))
         frames.append(x)
     simulation = Simulation(designs, folder, optimise=0)
     for stalls in ("none", "random", "sink"):
@@ -69,6 +77,19 @@ def check(draw: Callable[[int], Drawn], seeds: range, folder: Path) -> None:
 @pytest.mark.parametrize("start", range(0, 100, CHUNK))
 def test_random_networks(start: int, tmp_path: Path) -> None:
     check(trained, range(start, start + CHUNK), tmp_path)
+
+
+def test_the_sample_has_what_is_rare() -> None:
+    """Unrolled layers in groups with a line buffer and without, and joint sums under every gate."""
+    found = set[str]()
+    for draw in (trained, integer):
+        for net, seed in ((draw(seed)[0], seed) for seed in range(100)):
+            for layer, f in zip(net.layers, designed(net, seed).layers, strict=True):
+                if isinstance(layer, MatVec) and layer.window.groups > 1 and f.implementation is Implementation.UNROLLED:
+                    found.add(f"groups, lines {has_lines(layer)}")
+                if isinstance(layer, MatVec) and f.joint:
+                    found.add(f"joint {gate(layer).name}")
+    assert found == {"groups, lines True", "groups, lines False", "joint XNOR", "joint AND", "joint MASKED"}
 
 
 @pytest.mark.parametrize("start", range(0, 100, CHUNK))

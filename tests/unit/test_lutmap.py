@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bnnhw.ir.design import check_unrolled
 from bnnhw.ir.encoding import Encoding
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import Gate
@@ -291,3 +292,16 @@ def luts_of(net: Netlist) -> int:
 def test_plans_are_no_more_than_a_lut_a_bit() -> None:
     for bits in range(3, 400):
         assert bits - bits.bit_length() <= luts((bits,), LUT6) <= bits + 3
+
+
+def test_layers_in_groups_see_their_own_channels() -> None:
+    rng = rng_of("groups")
+    window, values = Window((6, 5, 5), (2, 2), groups=3), rng.choice([-1, 1], (9, 8))
+    head = Thresholds(np.zeros((1, 9, 1), np.int64), Encoding.bipolar())
+    layer = MatVec("c", Encoding.bipolar(), window, Weights.of_values(values), head)
+    x = rng.choice([-1, 1], (4, 6))
+    seen = (layer.window_weights @ x.ravel()).tolist()
+    assert seen == [int(values[o] @ x[:, o // 3 * 2 : o // 3 * 2 + 2].ravel()) for o in range(9)]
+    wide = replace(layer, window=replace(window, pad=(2, 2, 2, 2)))
+    with pytest.raises(BnnhwError, match="layer 'c': its windows are in groups, and their margin wider than their reach, it cannot be unrolled"):
+        check_unrolled(wide)
