@@ -16,6 +16,8 @@ from bnnhw.lutmap.popcount import popcount_stages
 
 Port = tuple[str, int]
 """Name and bits."""
+LEAST_WIDTH = 17
+"""More than the bits of the coefficients of `bnn_dot` when no parameter is given."""
 Choice = dict[str, object]
 """A netlist for the template of a module that chooses one."""
 
@@ -29,6 +31,7 @@ def dots(chain: Pipeline) -> list[Choice]:
     """The same of each joint sum of several planes; coefficients are compared in words of one width."""
     found = sorted({(*_shape(i), *dot_form(i.parameters)) for i in chain.instances if _has_netlists(i) and "JOINT" in i.parameters})
     width = 1 + max((len(coeffs) * bits for *_, coeffs, bits in found), default=0)
+    width = max(width, LEAST_WIDTH)
     return [_dot(*shape, width) for shape in found]
 
 

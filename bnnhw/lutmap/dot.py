@@ -62,7 +62,8 @@ def dot(lanes: int, coeffs: tuple[int, ...], gate: Gate, bits: int, fabric: Fabr
 def least_luts(lanes: int, coeffs: tuple[int, ...], gate: Gate, bits: int, fabric: Fabric) -> int:
     """LUTs that such a netlist has at least: one saves no more than a bit of what comes out of the gates, before carry chains two.
 
-    In the two highest columns, whose carries are lost, it may save more.
+    In the two highest columns, whose carries are lost, it may save more. With coefficients of several digits many carries
+    come there, and only the gates are known.
     """
     together, rest = divmod(lanes, most := max(1, fabric.lut_inputs // pins_of(gate)))
     groups = (most,) * together + ((rest,) if rest else ())
@@ -73,6 +74,8 @@ def least_luts(lanes: int, coeffs: tuple[int, ...], gate: Gate, bits: int, fabri
         for group in groups if len(shifts) else ():
             luts += fabric.luts(group * pins_of(gate), min(group.bit_length(), bits - int(shifts[0])))
             counted += sum(min(group.bit_length(), max(0, bits - 2 - int(shift))) for shift in shifts)
+    if (np.count_nonzero(digits, axis=0) > 1).any():
+        return luts
     return luts + max(0, counted - bits - SPARE) // (2 if fabric.xilinx else 1)
 
 

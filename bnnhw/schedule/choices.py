@@ -47,6 +47,8 @@ UNROLLED_LEAST = 0.6
 """Part of the LUTs predicted for an unrolled layer below which a search does not look."""
 UNROLLED_REGISTERS = 0.2
 """Its flip-flops for one of these LUTs, likewise, where there are registers after every one; fewer where there are fewer of them."""
+UNROLLED_SMALL = 2_000
+"""Predicted LUTs below which nothing is taken to be known: neurons that are constant may be most of them, and to build them takes no time."""
 WHOLE = 0
 """In the place of a stream, or of its SIMD: windows that a line buffer gives whole."""
 PRODUCT_FIELDS = ("implementation", "pe", "planes", "input_planes", "joint", "registers", "fifo_words", "weight_memory", "replay_memory")
@@ -273,13 +275,15 @@ class Choices:
         alone = np.flatnonzero([bool(converter_period(source, vector, simd)) for source in sources for simd in simds])
         at, to = np.divmod(alone, len(simds))
         lanes_in, lanes_out = np.array([source.lanes for source in sources], np.int64)[at], np.array(simds)[to]
-        for bits in {source.planes * source.elem_bits for source in sources}:
-            luts, flip_flops = least_converters(self.target, bits, lanes_in, lanes_out)
-            elements = np.array([source.elements for source in sources], np.int64)[at]
-            work = np.ceil(elements / np.minimum(lanes_in, lanes_out))
-            switched = [switched_picojoules(self.target, one, 1) for one in (Cost(1), Cost(0, 1))]
-            found[alone, 0], found[alone, 1] = luts, flip_flops
-            found[alone, 4] = (luts * switched[0] + flip_flops * switched[1]) * work
+        if not len(alone):
+            return found
+        (bits,) = {source.planes * source.elem_bits for source in sources}
+        luts, flip_flops = least_converters(self.target, bits, lanes_in, lanes_out)
+        elements = np.array([source.elements for source in sources], np.int64)[at]
+        work = np.ceil(elements / np.minimum(lanes_in, lanes_out))
+        switched = [switched_picojoules(self.target, one, 1) for one in (Cost(1), Cost(0, 1))]
+        found[alone, 0], found[alone, 1] = luts, flip_flops
+        found[alone, 4] = (luts * switched[0] + flip_flops * switched[1]) * work
         return found
 
     def _bare(self, layer: MatVec | Gather, nodes: list[State]) -> list[State]:
@@ -384,7 +388,10 @@ class Choices:
         if may_unroll(self.net, layer):
             assert isinstance(layer, MatVec)
             whole = np.flatnonzero(np.array(simds) == (WHOLE if d.has_lines(layer) or layer.window.groups > 1 else layer.window.fan_in))
-            tails, heads = np.append(tails, whole), np.append(heads, after[whole, -1])
+            unrolled = d.unrolled(layer, d.Folding(layer.name))
+            end = self._made(layer, unrolled, self._built(layer, unrolled, Parts(self.net, self.logic)).stream)  # of all groups at once
+            leaving = [behind.setdefault((*nodes[n][:-1], end), len(behind)) for n in whole]
+            tails, heads = np.append(tails, whole), np.append(heads, np.array(leaving, np.int64))
             beats, bounds = (
                 np.append(beats, np.full(len(whole), layer.window.out_pixels)),
                 np.vstack([bounds, *[self._unrolled_bound(layer)] * len(whole)]),
@@ -409,7 +416,8 @@ class Choices:
 
     def _unrolled_bound(self, layer: MatVec) -> F64:
         """Costs [kinds] that an unrolled product is taken to have at least: to know them it must be built."""
-        luts = UNROLLED_LEAST * predicted_luts(layer, self.logic.of_netlists)
+        predicted = predicted_luts(layer, self.logic.of_netlists)
+        luts = UNROLLED_LEAST * predicted if predicted >= UNROLLED_SMALL else 0.0
         summed = np.count_nonzero(layer.weights.values) / layer.weights.outputs
         stages = int(log2(max(1, summed / 4)) / self.levels)
         least = Cost(luts, layer.weights.outputs + UNROLLED_REGISTERS * stages / self.levels * luts)

@@ -105,7 +105,7 @@ def complete(net: Network, data: Any, where: str, target: str = "xc7", most_luts
     d.check(net, with_queues(net, design))
     asked = [file.layers.get(f.name, _Layer()) for f in design.layers]
     chosen = with_joint(net, design).layers
-    joint = tuple(replace(c, joint=c.joint if a.joint is None else a.joint) for c, a in zip(chosen, asked, strict=True))
+    joint = tuple(replace(c, joint=c.joint and a.registers is None if a.joint is None else a.joint) for c, a in zip(chosen, asked, strict=True))
     d.check(net, with_queues(net, replace(design, layers=joint)))
     chosen = with_registers(net, replace(design, layers=joint)).layers
     design = replace(design, layers=tuple(f if a.registers is not None else c for f, c, a in zip(joint, chosen, asked, strict=True)))

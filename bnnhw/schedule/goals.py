@@ -114,10 +114,10 @@ class Folder:
         slowest = pipeline(self.net, fully_folded(self.net, self.clock_mhz)).interval
         if not self._search.possible(self._limits, slowest):
             self._refuse(slowest)
-        low, asked, done, missed, steps = 1, 1, 0, 0, slowest.bit_length()
+        low, asked, done, missed, steps = 1, 1, 0, 0, 2 * slowest.bit_length()
         while (best := self._search.any_within(self._limits, asked)) is None:  # fast designs are few
-            missed += self._search.possible(self._limits, asked)
-            if asked == slowest or (missed == MISSED and self._search.any_within(self._limits, slowest) is None):
+            missed += (seemed := self._search.possible(self._limits, asked))
+            if asked == slowest or (seemed and missed == MISSED and self._search.any_within(self._limits, slowest) is None):
                 self._refuse(slowest)
             low, asked, done = asked + 1, min(slowest, asked + max(1, asked // STRIDE)), done + 1
             if progress:

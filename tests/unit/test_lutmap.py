@@ -108,6 +108,7 @@ DOTS = (
     (7, (13, -11, 7), 5),
     (27, INT8, 20),
     (2, (1, -2, 0, 0), 2),
+    (28, (23, 37, 10, 37), 16),
 )
 """Lanes, coefficients and bits of joint sums; some wrap."""
 

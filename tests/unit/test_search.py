@@ -206,6 +206,23 @@ def test_least_energy_is_least_of_all(seed: int) -> None:
     )
 
 
+def test_what_is_found_costs_what_was_found_in_groups_too() -> None:
+    """Streams between layers are those that are built."""
+    unrolled = 0
+    for seed in (0, 12, 21, 23, 33, 55, 58, 72, 144, 254):
+        net = random_network(seed)
+        for minimise, interval in (("luts", 30), ("luts", 1 << 20)):
+            folder = Folder(net, "xc7", 100.0, minimise)
+            found = folder._search.best(folder._weights(minimise, interval), interval)
+            if found is None:
+                continue
+            whole = sums(pipeline(net, folder.least(interval)), "xc7")
+            assert found.costs[:4] == pytest.approx([whole.luts, whole.flip_flops, whole.block_rams, whole.dsps], rel=1e-9), seed
+            layers = zip(net.layers, folder.least(interval).layers, strict=True)
+            unrolled += any(isinstance(x, MatVec) and x.window.groups > 1 and f.implementation is d.Implementation.UNROLLED for x, f in layers)
+    assert unrolled > 5
+
+
 @pytest.mark.parametrize(("target", "logic"), [*((target, LOGIC[target]) for target in FAMILIES), ("xc7", d.Logic.CARRY)])
 def test_no_bound_is_above_the_price(target: str, logic: d.Logic) -> None:
     """What a search leaves out it leaves out by these bounds."""
@@ -213,7 +230,8 @@ def test_no_bound_is_above_the_price(target: str, logic: d.Logic) -> None:
     for net in (*map(practical_network, range(6)), *map(random_network, range(40))):
         choices = Choices(net, target, LUT_LEVELS, logic)
         for stage in choices.stages:
-            for edge in map(int, rng.permutation(np.flatnonzero(~stage.priced))[:12]):
+            unrolled = np.flatnonzero(~stage.priced & (stage.beats < stage.beats.max(initial=0)))[-1:]
+            for edge in map(int, {*rng.permutation(np.flatnonzero(~stage.priced))[:12], *unrolled}):
                 costs, beats = stage.costs[edge].copy(), stage.beats[edge]
                 choices.price(stage, edge)
                 assert (costs <= stage.costs[edge] * (1 + 1e-9)).all() and beats <= stage.beats[edge], (net.name, stage.layer, stage.fields(edge))
