@@ -49,13 +49,17 @@ def _registers(simd: int, kind: Gate, logic: d.Logic, levels: int) -> int:
 
 def joint(layer: MatVec, f: d.Folding, logic: d.Logic) -> bool:
     """Whether a product sums its input planes together: where that takes fewer LUTs than their popcounts and the adders behind."""
-    if f.simd * layer.x.planes > JOINT or not d.may_be_joint(layer, f, logic):
-        return False
+    return f.simd * layer.x.planes <= JOINT and d.may_be_joint(layer, f, logic) and _joint_is_smaller(layer, f.simd, logic)
+
+
+@lru_cache(maxsize=1 << 14)
+def _joint_is_smaller(layer: MatVec, simd: int, logic: d.Logic) -> bool:
     digits = [np.count_nonzero(digit) for digit in signed_digits(np.array([popcount_form(layer).coeffs]))]
-    apart = layer.x.planes * popcount(f.simd, gate(layer), FABRICS[logic]).luts + (sum(digits) - 1) * (f.simd.bit_length() + BEHIND)
-    return bool(_dot(layer, f.simd, logic).luts < apart)
+    apart = layer.x.planes * popcount(simd, gate(layer), FABRICS[logic]).luts + (sum(digits) - 1) * (simd.bit_length() + BEHIND)
+    return bool(_dot(layer, simd, logic).luts < apart)
 
 
+@lru_cache(maxsize=1 << 10)
 def _dot(layer: MatVec, simd: int, logic: d.Logic) -> Netlist:
     return dot(simd, sum_coeffs(layer, simd), gate(layer), sum_width(layer, simd), FABRICS[logic])
 
