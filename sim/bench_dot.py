@@ -10,7 +10,7 @@ from cocotb.triggers import FallingEdge
 from bnnhw.ir.hardware import Gate
 from sim.bench_matvec import INT8, hits
 from sim.corners import Corner, pack, unpack
-from sim.streams import cycles_of, for_corners, rng_for
+from sim.streams import enabled_cycle, for_corners, rng_for
 
 SHAPES = {
     "one": (1, (1,), 4), "two": (2, (1, 2), 6), "image": (3, INT8, 12), "negative": (7, (-3, 5, -7), 9), "wraps": (9, (13, -11, 7), 5), "wide": (65, INT8, 20),
@@ -46,13 +46,7 @@ async def sums(dut: Any) -> None:
                 await FallingEdge(dut.clk)
                 assert dot.value == expected[-1], f"{corner}: {word:x} with {row:x} sums to {dot.value}"
                 continue
-            while True:
-                moves = rng.random() < 0.7
-                en.value = int(moves)
-                await cycles_of(dut.clk, 1)
-                if moves:
-                    break
-            await FallingEdge(dut.clk)
+            await enabled_cycle(dut.clk, en, rng)
             if len(expected) >= late:
                 assert dot.value == expected[-late], f"{corner}: {dot.value} is not the sum of {late} cycles before"
 

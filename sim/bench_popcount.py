@@ -8,7 +8,7 @@ import cocotb
 from cocotb.triggers import FallingEdge
 
 from sim.corners import Corner
-from sim.streams import cycles_of, for_corners, rng_for
+from sim.streams import enabled_cycle, for_corners, rng_for
 
 SIZES = (1, 2, 3, 4, 7, 8, 9, 31, 32, 33, 63, 64, 65, 127, 128, 129, 1000)
 CORNERS = {
@@ -40,14 +40,8 @@ async def counts(dut: Any) -> None:
                 await FallingEdge(dut.clk)
                 assert count.value == hits.bit_count(), f"{corner}: {word:x} with {w:x}, {mask:x} counts as {count.value}"
                 continue
-            while True:
-                moves = rng.random() < 0.7
-                en.value = int(moves)
-                await cycles_of(dut.clk, 1)
-                if moves:
-                    break
+            await enabled_cycle(dut.clk, en, rng)
             expected.append(hits.bit_count())
-            await FallingEdge(dut.clk)
             if len(expected) >= late:
                 assert count.value == expected[-late], f"{corner}: {count.value} is not the count of {late} cycles before"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import FallingEdge, RisingEdge
 
 Beat = int | tuple[int, ...]
 Beats = Mapping[str, Sequence[Beat]]
@@ -228,6 +228,17 @@ async def cycles_of(clk: Any, count: int) -> None:
     """Wait for `count` rising edges."""
     for _ in range(count):
         await RisingEdge(clk)
+
+
+async def enabled_cycle(clk: Any, en: Any, rng: random.Random) -> None:
+    """Clock cycles, in which `en` is now and then low, up to one in which it is high; then the falling edge."""
+    while True:
+        moves = rng.random() < 0.7
+        en.value = int(moves)
+        await cycles_of(clk, 1)
+        if moves:
+            break
+    await FallingEdge(clk)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ from bnnhw.lutmap.popcount import popcount_stages
 
 Port = tuple[str, int]
 """Name and bits."""
-LEAST_WIDTH = 17
-"""More than the bits of the coefficients of `bnn_dot` when no parameter is given."""
 Choice = dict[str, object]
 """A netlist for the template of a module that chooses one."""
 
@@ -31,7 +29,6 @@ def dots(chain: Pipeline) -> list[Choice]:
     """The same of each joint sum of several planes; coefficients are compared in words of one width."""
     found = sorted({(*_shape(i), *dot_form(i.parameters)) for i in chain.instances if _has_netlists(i) and "JOINT" in i.parameters})
     width = 1 + max((len(coeffs) * bits for *_, coeffs, bits in found), default=0)
-    width = max(width, LEAST_WIDTH)
     return [_dot(*shape, width) for shape in found]
 
 
@@ -51,17 +48,17 @@ def _popcount(lanes: int, gate: Gate, registers: int, logic: str) -> Choice:
 
 
 def _dot(lanes: int, gate: Gate, registers: int, logic: str, coeffs: tuple[int, ...], bits: int, width: int) -> Choice:
-    net, value = dot_stages(lanes, coeffs, gate, bits, FABRICS[logic], registers), literal(coeffs, bits)
-    name = f"{gate.name.lower()}_{lanes}x{len(coeffs)}_{registers}_{sha256(value.encode()).hexdigest()[:8]}"
+    net, digest = dot_stages(lanes, coeffs, gate, bits, FABRICS[logic], registers), sha256(literal(coeffs, bits).encode()).hexdigest()
+    name = f"{gate.name.lower()}_{lanes}x{len(coeffs)}_{registers}_{digest[:8]}"
     title, x = f"Sum of {lanes} lanes of planes that count {', '.join(map(str, coeffs))}, of {FABRICS[logic].title}.", lanes * len(coeffs)
     chosen = _choice(net, (lanes, gate, registers, logic), name, title, [("x", x), ("weight", net.n_inputs - x)], "dot")
     wide = "{{" + f"{width} - PLANES * SUM_W" + "{1'b0}}, COEFFS}"
-    return chosen | {"bits": bits, "coeffs": value.replace(value.partition("'")[0], str(width), 1), "wide": wide}
+    return chosen | {"bits": bits, "coeffs": literal(coeffs, bits, width), "wide": wide}
 
 
 def _choice(net: Netlist, shape: tuple[int, Gate, int, str], name: str, title: str, inputs: Sequence[Port], output: str) -> Choice:
     """A netlist, and by what it is chosen."""
-    (lanes, gate, registers, logic) = shape
+    lanes, gate, registers, logic = shape
     made = f"bnn_{logic}_{name}"
     chosen = {"lanes": lanes, "gate": int(gate), "registers": registers, "name": name, "module": made}
     return chosen | {"netlist": module(net, made, title, inputs, output)}

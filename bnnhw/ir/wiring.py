@@ -180,10 +180,10 @@ def styled(memory: d.MemoryStyle) -> dict[str, int | str]:
     return {} if memory is d.MemoryStyle.AUTO else {"STYLE": f'"{memory}"'}
 
 
-def literal(entries: Sequence[int], bits: int) -> str:
-    """A literal of entries of `bits` bits, the first in the low ones."""
+def literal(entries: Sequence[int], bits: int, width: int | None = None) -> str:
+    """A literal of entries of `bits` bits, the first in the low ones; `width` bits wide where given."""
     value = sum((e & ((1 << bits) - 1)) << (i * bits) for i, e in enumerate(entries))
-    return f"{len(entries) * bits}'h{value:x}"
+    return f"{len(entries) * bits if width is None else width}'h{value:x}"
 
 
 def entries(literal: int | str, bits: int, count: int) -> list[int]:

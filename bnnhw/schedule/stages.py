@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-import numpy as np
-
+from bnnhw.estimate.features import digits
 from bnnhw.ir import design as d
 from bnnhw.ir.hardware import Gate, gate, popcount_form
 from bnnhw.ir.integer import Network
@@ -15,7 +14,7 @@ from bnnhw.ir.layers import Layer, MatVec
 from bnnhw.ir.pipeline import sum_coeffs, sum_width
 from bnnhw.lutmap.dot import dot
 from bnnhw.lutmap.fabric import FABRICS
-from bnnhw.lutmap.layer import predicted_luts, signed_digits, unrolled
+from bnnhw.lutmap.layer import predicted_luts, unrolled
 from bnnhw.lutmap.netlist import Netlist
 from bnnhw.lutmap.popcount import popcount
 from bnnhw.lutmap.stages import stages_for
@@ -54,8 +53,8 @@ def joint(layer: MatVec, f: d.Folding, logic: d.Logic) -> bool:
 
 @lru_cache(maxsize=1 << 14)
 def _joint_is_smaller(layer: MatVec, simd: int, logic: d.Logic) -> bool:
-    digits = [np.count_nonzero(digit) for digit in signed_digits(np.array([popcount_form(layer).coeffs]))]
-    apart = layer.x.planes * popcount(simd, gate(layer), FABRICS[logic]).luts + (sum(digits) - 1) * (simd.bit_length() + BEHIND)
+    adders = sum(map(digits, popcount_form(layer).coeffs)) - 1
+    apart = layer.x.planes * popcount(simd, gate(layer), FABRICS[logic]).luts + adders * (simd.bit_length() + BEHIND)
     return bool(_dot(layer, simd, logic).luts < apart)
 
 

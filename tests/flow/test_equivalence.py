@@ -25,7 +25,8 @@ from bnnhw.tools import yosys
 from bnnhw.tools.verilator import ToolError
 
 RTL = Path(__file__).parents[2] / "rtl"
-GATED = {Gate.XNOR: "x[i] == x[i+{n}]", Gate.AND: "x[i] && x[i+{n}]", Gate.MASKED: "x[i] == x[i+{n}] && x[i+2*{n}]"}
+GATED = {Gate.XNOR: "x[{x}] == x[{w}]", Gate.AND: "x[{x}] && x[{w}]", Gate.MASKED: "x[{x}] == x[{w}] && x[{m}]"}
+"""When a lane counts, by the positions of its input, weight and mask."""
 PROOF = """
 read_verilog rtl/*.v; hierarchy -check -top made; setattr -mod -unset keep_hierarchy *; proc; flatten; opt -full; design -stash made
 read_verilog plain.v; hierarchy -top plain; proc; opt -full; design -copy-from made made
@@ -66,10 +67,10 @@ def test_primitives_do_what_the_plain_module_does(module: str, parameters: dict[
     yosys.run(script.strip().replace("\n", "; "), tmp_path)
 
 
-def count(lanes: int, gate: Gate) -> str:
-    """The plain sum of the lanes that count."""
-    gated = GATED[gate].replace("x[i+2*{n}]", "x[{m}]").replace("x[i+{n}]", "x[{w}]").replace("x[i]", "x[{x}]")
-    return f"y = {summed(gated.format(x=lane, w=lane + lanes, m=lane + 2 * lanes) for lane in range(lanes))};"
+def count(lanes: int, gate: Gate, plane: int = 0, planes: int = 1) -> str:
+    """The plain sum of the lanes of a plane that count."""
+    at = ((plane * lanes + lane, planes * lanes + lane, (planes + 1) * lanes + lane) for lane in range(lanes))
+    return summed(GATED[gate].format(x=x, w=w, m=m) for x, w, m in at)
 
 
 def summed(conditions: Iterable[str]) -> str:
@@ -88,7 +89,7 @@ def summed(conditions: Iterable[str]) -> str:
     ],
 )  # fmt: skip
 def test_popcounts_are_plain_sums(lanes: int, gate: Gate, logic: str, tmp_path: Path) -> None:
-    prove(popcount(lanes, gate, FABRICS[logic]), count(lanes, gate), tmp_path)
+    prove(popcount(lanes, gate, FABRICS[logic]), f"y = {count(lanes, gate)};", tmp_path)
 
 
 @pytest.mark.parametrize("logic", FABRICS)
@@ -96,10 +97,8 @@ def test_popcounts_are_plain_sums(lanes: int, gate: Gate, logic: str, tmp_path: 
 def test_joint_sums_are_plain_sums(lanes: int, gate: Gate, logic: str, tmp_path: Path) -> None:
     """Of int8 inputs."""
     coeffs = (1, 2, 4, 8, 16, 32, 64, -128)
-    gated = GATED[gate].replace("x[i]", "x[i+{x}]").replace("x[i+{n}]", "x[i+{w}]").replace("x[i+2*{n}]", "x[i+{m}]")
-    planes = (gated.format(x=q * lanes, w=8 * lanes, m=9 * lanes) for q in range(8))
-    counted = (f"for (i = 0; i < {lanes}; i = i + 1) if ({one}) y = y + ({c});" for one, c in zip(planes, coeffs, strict=True))
-    prove(dot(lanes, coeffs, gate, 12, FABRICS[logic]), "y = 0; " + " ".join(counted), tmp_path)
+    planes = (f"y = y + ({c}) * {count(lanes, gate, q, len(coeffs))};" for q, c in enumerate(coeffs))
+    prove(dot(lanes, coeffs, gate, 12, FABRICS[logic]), "y = 0; " + " ".join(planes), tmp_path)
 
 
 @pytest.mark.parametrize("logic", FABRICS)
@@ -110,7 +109,7 @@ def test_a_wrong_table_is_no_sum(logic: str, tmp_path: Path) -> None:
     assert isinstance(node, Luts)
     wrong = replace(node, tables=(node.tables[0] ^ 1, *node.tables[1:]))
     with pytest.raises(ToolError, match="proof did fail"):
-        prove(replace(net, nodes=(*net.nodes[:at], wrong, *net.nodes[at + 1 :])), count(12, Gate.XNOR), tmp_path)
+        prove(replace(net, nodes=(*net.nodes[:at], wrong, *net.nodes[at + 1 :])), f"y = {count(12, Gate.XNOR)};", tmp_path)
 
 
 @pytest.mark.parametrize(("inputs", "zeros", "logic"), [(24, 0.0, "lut6"), (40, 0.5, "lut4"), (24, 0.3, "lut6"), (24, 0.3, "carry")])

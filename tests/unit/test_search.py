@@ -230,8 +230,8 @@ def test_no_bound_is_above_the_price(target: str, logic: d.Logic) -> None:
     for net in (*map(practical_network, range(6)), *map(random_network, range(40))):
         choices = Choices(net, target, LUT_LEVELS, logic)
         for stage in choices.stages:
-            unrolled = np.flatnonzero(~stage.priced & (stage.beats < stage.beats.max(initial=0)))[-1:]
-            for edge in map(int, {*rng.permutation(np.flatnonzero(~stage.priced))[:12], *unrolled}):
+            last = stage.number.argmax()  # of a product, an unrolled one where there are
+            for edge in map(int, {*rng.permutation(np.flatnonzero(~stage.priced))[:12], last}):
                 costs, beats = stage.costs[edge].copy(), stage.beats[edge]
                 choices.price(stage, edge)
                 assert (costs <= stage.costs[edge] * (1 + 1e-9)).all() and beats <= stage.beats[edge], (net.name, stage.layer, stage.fields(edge))
@@ -315,9 +315,9 @@ def test_every_board_holds_a_small_network(file: Path) -> None:
 
 
 def test_primitives_take_fewer_luts() -> None:
-    plain, chained = (Folder(digits(), "xc7", 100.0, "luts", logic=logic).least(64) for logic in (None, d.Logic.CARRY))
+    plain, chained = (Folder(digits(), "xc7", 100.0, "luts", logic=logic).least(16) for logic in (None, d.Logic.CARRY))
     assert (plain.logic, chained.logic) == (d.Logic.LUT6, d.Logic.CARRY)
-    assert sums(pipeline(digits(), chained), "xc7").luts < 0.85 * sums(pipeline(digits(), plain), "xc7").luts
+    assert sums(pipeline(digits(), chained), "xc7").luts < 0.8 * sums(pipeline(digits(), plain), "xc7").luts
 
 
 def test_a_convolution_is_unrolled_where_a_pixel_a_cycle_is_asked_for() -> None:
