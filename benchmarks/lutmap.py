@@ -39,15 +39,21 @@ from bnnhw.tools import yosys  # noqa: E402
 from bnnhw.tools.targets import TARGETS, Cells  # noqa: E402
 
 STEPS = {
-    "nothing": Sharing(reference=False, group=1, again=False),
-    "reference": Sharing(group=1, again=False),
+    "nothing": Sharing(constants=False, merge=False, references=0, group=1, again=False),
+    "constants": Sharing(merge=False, references=0, group=1, again=False),
+    "merge": Sharing(references=0, group=1, again=False),
+    "reference": Sharing(references=1, group=1, again=False),
+    "references": Sharing(group=1, again=False),
     "group": Sharing(again=False),
     "again": Sharing(),
+    "one reference": Sharing(references=1),
 }
-"""What is shared, one more at a time."""
+"""What is shared, one more at a time; what the last one adds is no default."""
 SHAPES = (("256x64", 256, 64, 1.0), ("256x256", 256, 256, 1.0), ("256x64, half zeros", 256, 64, 0.5), ("256x64, 90% zeros", 256, 64, 0.1))
-TRAINED = {"digits_mlp": ("fc1", "fc2", "fc3"), "bnn_cifar10": ("conv2", "fc3")}
+TRAINED = {"digits_mlp": ("fc1", "fc2", "fc3"), "bnn_cifar10": ("conv1", "conv2", "fc3")}
 """Layers of the zoo's networks."""
+PRUNED = [file for name in ("h500", "h1000") if (file := ROOT / "build" / "frontier" / name / "network.yaml").is_file()]
+"""Of those that `frontier.py` trains."""
 
 
 def random_layer(inputs: int, outputs: int, density: float) -> MatVec:
@@ -164,6 +170,19 @@ def trained() -> Table:
     return table
 
 
+def channels() -> Table:
+    """Whole networks with and without channels that are constant or that nobody reads."""
+    table = Table("network", "channels dropped", "LUT6 with them", "without", title="Constants go into the next layer")
+    for net in ("digits_mlp", "digits_cnn", *PRUNED):
+        trained, sizes = frontend.load(net), list[str]()
+        for drop in (False, True):
+            made = lower(trained, drop)
+            products = [layer for layer in made.network.layers if isinstance(layer, MatVec)]
+            sizes.append(f"{sum(luts(unrolled(layer, 'lut6'), 'xc7', {}) for layer in products):,}")
+        table.add_row(made.network.name, str(sum(made.dropped.values())), *sizes)
+    return table
+
+
 def network(logic: str) -> Table:
     """A whole network, every layer unrolled."""
     table = Table(
@@ -189,6 +208,7 @@ def main(synth: bool) -> None:
     console.print(joint_sums(synth))
     console.print(layers(synth))
     console.print(trained())
+    console.print(channels())
     for logic in ("lut6", "carry"):
         console.print(network(logic))
 

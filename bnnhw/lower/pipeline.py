@@ -41,8 +41,8 @@ class Lowered:
     """Constant channels removed, by layer."""
 
 
-def lower(trained: TrainedNetwork) -> Lowered:
-    """The integer network of `trained`.
+def lower(trained: TrainedNetwork, drop: bool = True) -> Lowered:
+    """The integer network of `trained`, without the channels that are constant or that nobody reads where `drop`.
 
     Equal to the float32 evaluation where the network's sums are exact in float32, else to the
     float64 evaluation, with the decisions in doubt listed. Errors: BnnhwError naming the layer.
@@ -66,7 +66,7 @@ def lower(trained: TrainedNetwork) -> Lowered:
         raise BnnhwError(f"network {top.name!r}: {len(top.classes)} classes are named, it has {np.prod(last.shape)} outputs; name each once")
     assert isinstance(src.code, Encoding)
     raw = Network(top.name, src.port(top.input), src.code, tuple(layers), top.label, top.classes)
-    network = drop_constants(raw)
+    network = drop_constants(raw) if drop else raw
     dropped = {
         layer.name: layer.out_shape[0] - new.out_shape[0]
         for layer, new in zip(raw.layers, network.layers, strict=True)

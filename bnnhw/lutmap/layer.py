@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from math import log2
 
 import numpy as np
 
@@ -21,22 +23,47 @@ from bnnhw.lutmap.share import Number, Sharing, totals
 from bnnhw.lutmap.stages import pipelined
 
 DEFAULT = Sharing()
-PER_WEIGHT = (0.85, 0.33)
-"""LUTs of a weight that is not 0, in a layer where nearly all are, and where none is."""
-CHAINED = 0.62
-"""Part of them that is left with counters on carry chains."""
+DIFFER = 0.4
+"""Part of its inputs in which a neuron differs from the reference, as a rule."""
 MOST_LUTS = 400_000
 """Of a layer, as predicted; more would take too much memory and time to build."""
 
 
+@dataclass(frozen=True)
+class _Rough:
+    """What layers of random weights take in a fabric, roughly."""
+
+    bit: float
+    """LUTs of a bit in a long sum."""
+    free: float
+    """Bits of a sum that take none."""
+    gain: float
+    """How fast what is shared grows with the part of the inputs that neurons use, in the measure of LUT6;"""
+    least: float
+    """less so much of it."""
+
+    def left(self, bits: int, used: float, neurons: int) -> float:
+        """Part of the LUTs of sums that is left where neurons, of which each uses a part of the inputs' bits, share in groups."""
+        shared = min(0.7, self.gain * used * (0.115 * log2(bits) - 0.375) - self.least)
+        return 1 - max(0.0, shared) * (min(neurons, DEFAULT.group) - 1) / (DEFAULT.group - 1)
+
+
+ROUGH = {"lut6": _Rough(1, 4, 1, 0), "lut4": _Rough(1.85, 3.5, 1.2, 0.25), "carry": _Rough(0.5, 2, 1, 0.07)}
+
+
 def predicted_luts(layer: MatVec, logic: str = "lut6") -> int:
     """LUTs that a layer takes, roughly, from its weights alone: before a netlist is built."""
-    sizes = np.bincount(np.abs(layer.weights.values).ravel())
-    digits = signed_digits(np.arange(len(sizes)))
-    used = sum(int(sizes[d != 0].sum()) for d in digits)
-    dense = used / max(1, len(digits) * layer.weights.values.size * layer.window.groups)
-    per_weight = PER_WEIGHT[0] + (PER_WEIGHT[1] - PER_WEIGHT[0]) * dense
-    return round(used * _planes(layer) * per_weight * (CHAINED if FABRICS[logic].xilinx else 1))
+    rough, sizes = ROUGH[logic], np.bincount(np.abs(layer.weights.values).ravel())
+    inputs, neurons = layer.window.fan_in, layer.weights.outputs // layer.window.groups
+    bits = inputs * _planes(layer)
+    luts = 0.0
+    for digit in signed_digits(np.arange(len(sizes))):
+        used = int(sizes[digit != 0].sum()) / layer.weights.values.size
+        refers = used == 1 and neurons > 2
+        differ = min(DIFFER, 0.1 + 0.045 * log2(inputs)) if neurons >= inputs else DIFFER  # with several references
+        left = 1 / neurons + differ * rough.left(bits, differ, neurons) if refers else rough.left(bits, used, neurons)
+        luts += layer.weights.outputs * rough.bit * max(used * bits - rough.free, used * bits / 6) * left
+    return round(luts)
 
 
 def check_size(layer: MatVec, logic: str = "lut6", most: float = MOST_LUTS, instead: Callable[[], str] = lambda: "with a PE and SIMD") -> None:
@@ -125,11 +152,11 @@ def signed_digits(weights: I64) -> list[np.ndarray]:
 def _levels(
     build: Builder, numbers: list[Number], weights: I64, head: Thresholds, bounds: tuple[I64, I64], fabric: Fabric, sharing: Sharing
 ) -> list[int]:
-    """Nets of the bits of every output's level, plane by plane. Limits that no total can cross are constants."""
+    """Nets of the bits of every output's level, plane by plane."""
     limits = head.values[0].tolist()
-    crossed = [[low < limit <= high for limit in own] for own, low, high in zip(limits, *bounds, strict=True)]
+    crossed = [[not sharing.constants or low < limit <= high for limit in own] for own, low, high in zip(limits, *bounds, strict=True)]
     live = [o for o, any_crossed in enumerate(map(any, crossed)) if any_crossed]
-    rows, which, signs = _merged(weights[live])
+    rows, which, signs = _merged(weights[live]) if sharing.merge else (weights[live], list(range(len(live))), [1] * len(live))
     total_of, sign = dict(zip(live, which, strict=True)), dict(zip(live, signs, strict=True))
     wanted: list[set[int]] = [set() for _ in rows]
     """Of each total, the limits."""

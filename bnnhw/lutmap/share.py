@@ -1,26 +1,33 @@
 """Sums with coefficients -1, 0 and +1 that share what they have in common, as trained weights allow.
 
-Neurons stand in groups. Inputs which all neurons of a group take with the same signs, or all with the opposite ones, are
-added up once; each neuron adds or subtracts the result. Where all weights of a layer are -1 or +1, a neuron is written as
-the sum of all inputs with the signs that most neurons have, or its opposite, and twice what it differs by; then half of the
-inputs drop out.
+Where all weights of a layer are -1 or +1, a neuron is written as a reference or its opposite, and twice what it differs by. A
+reference is the sum of all inputs with the signs that most neurons of a cluster have, or have the opposites of; references
+share in the same way. What is left stands in groups: inputs which all neurons of a group take with the same signs, or all with
+the opposite ones, are added up once; each neuron adds or subtracts the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bnnhw.ir.encoding import I64
 from bnnhw.lutmap.builder import Builder
 from bnnhw.lutmap.fabric import Fabric
 from bnnhw.lutmap.heap import add_up, luts
 from bnnhw.lutmap.netlist import ZERO, literal
 
 ROUNDS = 30
-"""Of finding a reference, at most; a few are enough."""
+"""Of finding references, at most; a few are enough."""
+NEURONS = (32, 16, 8)
+"""Of a cluster on average, where there are several."""
+REFERENCE = 0.9
+"""What a reference costs for each input, in the measure of an input in which a neuron differs from it."""
+WORTH = 0.9
+"""Part of the cost of a single reference below which several are taken: what differs less is shared less."""
 Signs = NDArray[np.int8]
 """[neurons, numbers] -1, 0 or +1."""
 
@@ -52,10 +59,14 @@ class Number:
 
 @dataclass(frozen=True)
 class Sharing:
-    """What is shared, each of which can be switched off."""
+    """What is shared or left out, each of which can be switched off."""
 
-    reference: bool = True
-    """The sum of all inputs with the signs that most neurons have, or have the opposites of."""
+    constants: bool = True
+    """Whether limits that no total can cross are constants; a neuron of such alone goes."""
+    merge: bool = True
+    """Whether neurons of the same weights, or of opposite ones, are one."""
+    references: int | None = None
+    """Clusters of neurons that have a reference each, at most; 0: no reference, None: as many as seem to pay."""
     group: int = 4
     """Neurons, at most, that share sums of the inputs they have in common; 1: none."""
     again: bool = True
@@ -66,12 +77,13 @@ def totals(build: Builder, numbers: Sequence[Number], signs: Signs, fabric: Fabr
     """The sum of `numbers` with the signs of each neuron."""
     found = [Number() for _ in signs]
     shift = 0
-    if how.reference and len(signs) > 2 and (signs != 0).all():
-        most, sides = _reference(signs)
-        common = summed(build, numbers, most, fabric)
-        for total, side in zip(found, sides, strict=True):
-            total.add(common, int(side))
-        signs, shift = np.where(signs == np.outer(sides, most), 0, signs).astype(np.int8), 1
+    if how.references != 0 and len(signs) > 2 and (signs != 0).all():
+        near, which, sides = _references(signs, how.references)
+        one = replace(how, references=1)
+        common = [summed(build, [number], [1], fabric) for number in totals(build, numbers, near, fabric, one)]
+        for total, c, side in zip(found, which.tolist(), sides.tolist(), strict=True):
+            total.add(common[c], side)
+        signs, shift = np.where(signs == sides[:, None] * near[which], 0, signs), 1
     for group in _groups(signs, how.group):
         items, rows = _shared(build, list(numbers), signs[group], range(len(group)), fabric)
         if how.again:
@@ -83,16 +95,41 @@ def totals(build: Builder, numbers: Sequence[Number], signs: Signs, fabric: Fabr
     return found
 
 
-def _reference(signs: Signs) -> tuple[Signs, Signs]:
-    """Signs [numbers] that most neurons have, or have the opposites of, and which of both [neurons]: each found from the other, in turn."""
-    wide = signs.astype(np.int64)
-    sides = np.where(wide @ wide[0] >= 0, 1, -1)
+Clusters = tuple[Signs, I64, Signs]
+"""References [clusters, numbers], and of each neuron the cluster and which of its reference and the opposite is near."""
+
+
+def _references(signs: Signs, count: int | None) -> Clusters:
+    """References of so many clusters, or of as many as seem to pay."""
+    if count is not None:
+        return _clusters(signs, count)
+
+    def cost(found: Clusters) -> float:
+        near, which, sides = found
+        return REFERENCE * near.size + np.count_nonzero(signs != sides[:, None] * near[which])
+
+    one, *several = (_clusters(signs, -(-len(signs) // neurons)) for neurons in (len(signs), *NEURONS))
+    best = min(several, key=cost, default=one)
+    return best if cost(best) < WORTH * cost(one) else one
+
+
+def _clusters(signs: Signs, most: int) -> Clusters:
+    """So many clusters at most: each reference is found from its neurons and these from it, in turn, from neurons on that are far apart."""
+    wide = signs.astype(np.float32)  # of whole numbers, whose sums are exact
+    near = wide[:1]
+    while len(near) < min(most, len(wide)):
+        near = np.vstack([near, wide[abs(wide @ near.T).max(1).argmin()]])
+    which, sides = np.zeros((2, len(wide)), np.int64)
     for _ in range(ROUNDS):
-        most = np.where(sides @ wide >= 0, 1, -1)
-        before, sides = sides, np.where(wide @ most >= 0, 1, -1)
-        if (before == sides).all():
+        alike = wide @ near.T
+        before, which = (which, sides), abs(alike).argmax(1)
+        sides = np.where(alike[np.arange(len(wide)), which] >= 0, 1, -1)
+        if all(map(np.array_equal, before, (which, sides))):
             break
-    return most.astype(np.int8), sides.astype(np.int8)
+        own = np.where(which == np.arange(len(near))[:, None], sides, 0).astype(np.float32)
+        near = np.where(own @ wide >= 0, 1, -1).astype(np.float32)
+    taken, which = np.unique(which, return_inverse=True)
+    return near[taken].astype(np.int8), which.reshape(-1), sides.astype(np.int8)
 
 
 def summed(build: Builder, numbers: Iterable[Number], signs: Iterable[int], fabric: Fabric) -> Number:

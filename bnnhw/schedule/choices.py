@@ -43,7 +43,7 @@ ASKED = (d.MemoryStyle.BLOCK, d.MemoryStyle.DISTRIBUTED)
 """Styles of a product's memories that are tried; what tools do on their own is one of them."""
 ALL = 16
 """PE and SIMD up to which every number is tried; above, those that are the least for their number of turns."""
-UNROLLED_LEAST = 0.6
+UNROLLED_LEAST = 0.5
 """Part of the LUTs predicted for an unrolled layer below which a search does not look."""
 UNROLLED_REGISTERS = 0.2
 """Its flip-flops for one of these LUTs, likewise, where there are registers after every one; fewer where there are fewer of them."""

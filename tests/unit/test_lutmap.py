@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bnnhw import frontend
 from bnnhw.ir.design import check_unrolled
 from bnnhw.ir.encoding import Encoding
 from bnnhw.ir.errors import BnnhwError
@@ -19,13 +20,14 @@ from bnnhw.ir.heads import Sums, Thresholds
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window
+from bnnhw.lower import lower
 from bnnhw.lutmap import cost
 from bnnhw.lutmap.builder import Builder
 from bnnhw.lutmap.dot import dot
 from bnnhw.lutmap.dot import least_luts as least_dot
 from bnnhw.lutmap.fabric import CARRY, FABRICS, LUT4, LUT6, Fabric
 from bnnhw.lutmap.heap import add_up, counters, luts, reached, weighted_tables
-from bnnhw.lutmap.layer import unrolled, unrolled_stages
+from bnnhw.lutmap.layer import predicted_luts, unrolled, unrolled_stages
 from bnnhw.lutmap.netlist import ONE, ZERO, Adder, CarryCount, Luts, Netlist, Register, evaluate, literal
 from bnnhw.lutmap.popcount import least_luts, popcount, popcount_stages
 from bnnhw.lutmap.proof import Unproved, prove_count
@@ -217,7 +219,18 @@ def test_small_neurons_on_every_input(logic: str) -> None:
             assert (evaluate(net, x) == ((2 * x.astype(np.int64) - 1) @ weights.T >= limits)).all(), (k, step)
 
 
-@pytest.mark.parametrize("how", [Sharing(), Sharing(reference=False), Sharing(group=1), Sharing(group=3, again=False)], ids=str)
+HOW = [
+    Sharing(),
+    Sharing(references=0),
+    Sharing(references=3),
+    Sharing(group=1),
+    Sharing(group=3, again=False),
+    Sharing(merge=False),
+    Sharing(constants=False),
+]
+
+
+@pytest.mark.parametrize("how", HOW, ids=str)
 @pytest.mark.parametrize("density", [1.0, 0.5, 0.1])
 def test_layers_near_their_limits(density: float, how: Sharing) -> None:
     """Vectors whose sum is within 2 of the limit are half of those that are tried."""
@@ -272,6 +285,19 @@ def test_portable_layers_are_small(shape: tuple[int, int], density: float, most:
     assert sum(len(n.tables) if isinstance(n, Luts) else len(n.a) for n in net.nodes) / weights.size <= most  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("logic", FABRICS)
+def test_predictions_are_near(logic: str) -> None:
+    """LUTs that are predicted of layers large enough for it, random ones and a trained one of 8-bit inputs."""
+    rng = rng_of("predicted")
+    shapes = ((256, 64, 1.0), (1024, 16, 0.5), (1024, 64, 1.0), (512, 64, 0.1))
+    layers = [dense(rng.choice([-1, 1], (o, k)) * (rng.random((o, k)) < density), rng.integers(-9, 10, o)) for k, o, density in shapes]
+    trained = lower(frontend.load("digits_mlp")).network["fc1"]
+    assert isinstance(trained, MatVec)
+    for layer in (*layers, trained):
+        ratio = cost.luts(unrolled(layer, logic), "ice40" if logic == "lut4" else "xc7", {}) / predicted_luts(layer, logic)
+        assert 0.7 < ratio < 1.25, (layer.weights.values.shape, ratio)
+
+
 def test_what_cannot_fire_costs_nothing() -> None:
     weights = np.ones((3, 20), np.int64)
     net = unrolled(dense(weights, np.array([-20, 21, 22])), "lut6")
@@ -280,8 +306,8 @@ def test_what_cannot_fire_costs_nothing() -> None:
 
 def test_equal_neurons_are_one() -> None:
     weights = np.repeat(rng_of("equal").choice([-1, 1], (1, 30)), 4, 0)
-    one = unrolled(dense(weights[:1], np.array([2])), "lut6", Sharing(reference=False))
-    four = unrolled(dense(weights, np.array([2] * 4)), "lut6", Sharing(reference=False))
+    one = unrolled(dense(weights[:1], np.array([2])), "lut6", Sharing(references=0))
+    four = unrolled(dense(weights, np.array([2] * 4)), "lut6", Sharing(references=0))
     assert luts_of(four) <= luts_of(one) + 3 and len(set(four.outputs)) == 1
 
 
