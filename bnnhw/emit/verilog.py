@@ -174,13 +174,17 @@ def _unrolled(chain: Pipeline, names: Naming) -> dict[str, str]:
     return found
 
 
+WIRES = ("bnn_planes", "bnn_pad")
+"""Modules without a clock."""
+
+
 def _instance(i: Instance, made: dict[str, str], names: Naming) -> dict[str, object]:
     """Finished strings of one instance; `made` are the identifiers of all."""
     name = made[i.name]
     parameters = parameter_texts(i)
     if i.memory:
         parameters.append(("FILE", f'"{names.memory(i)}"'))
-    ports = [] if i.module == "bnn_planes" else [("clk", "aclk"), ("rst", "rst")]
+    ports = [] if i.module in WIRES else [("clk", "aclk"), ("rst", "rst")]
     for side, wire in zip(("s",) if len(i.reads) < 2 else ("a", "b"), i.reads, strict=False):
         source, branch = made[wire.source], "" if wire.branch is None else f"[{wire.branch}]"
         ports += [(f"{side}_data", f"{source}_data"), (f"{side}_valid", f"{source}_valid{branch}"), (f"{side}_ready", f"{source}_ready{branch}")]

@@ -506,7 +506,7 @@ MODULES: dict[str, Callable[[Mapping[str, int], Parameters, _Size], None]] = {
     "bnn_turns": _turns, "bnn_fork": _fork, "bnn_add": _add, "bnn_concat": _concat, "bnn_multiply": _multiply, "bnn_table": _table,
     "bnn_gather": _gather, "bnn_line_buffer": _line_buffer,
 }  # fmt: skip
-"""By module; `bnn_planes` is wires."""
+"""By module; `bnn_planes` and `bnn_pad` are wires."""
 
 
 def features(module: str, parameters: Parameters, target: str, varying: int | None = None) -> Features:

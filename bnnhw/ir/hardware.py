@@ -121,6 +121,12 @@ def gives_levels(layer: MatVec) -> bool:
     return isinstance(layer.head, Thresholds) and len(layer.head.per_class) == 1
 
 
+def gives_numbers(layer: MatVec) -> bool:
+    """Whether the totals of an unrolled product are its outputs, but for a constant that is the same at every place."""
+    head = layer.head
+    return isinstance(head, Sums) and head.fixed is None and len(head.per_class) == 1 and (head.scale == 1).all()
+
+
 @lru_cache(maxsize=64)
 def head_form(layer: Headed, memory: Memory = Memory.HEAD) -> PopcountForm:
     """The form of the totals that a head sees: popcounts behind a folded product, the numbers themselves elsewhere."""

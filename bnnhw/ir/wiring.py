@@ -71,13 +71,26 @@ class Wiring:
         """
         s = end.stream
         period = converter_period(s, vector, lanes)
+        if period == 0:
+            return end
+        if one_beat(s, vector, lanes):
+            return self.pad(layer, name, end, vector, lanes, s.elem_bits)
         if period is not None:
-            return self.gearbox(layer, name, end, period, lanes, vector) if period else end
+            return self.gearbox(layer, name, end, period, lanes, vector)
         common = gcd(s.vector, vector)
         between = max(n for n in range(1, min(common, max(s.lanes, lanes)) + 1) if common % n == 0)
         if s.lanes != between or not s.even:
             end = self.gearbox(layer, f"{name}_even", end, s.vector, between, s.vector)
         return self.adapt(layer, name, end, vector, lanes)
+
+    def pad(self, layer: str, name: str, end: Wire, vector: int, lanes: int, elem_bits: int) -> Wire:
+        """Vectors of one beat in other lanes, or of wider elements: wires only."""
+        s = end.stream
+        parameters: dict[str, int | str] = {
+            "PLANES": s.planes, "S_ELEM_W": s.elem_bits, "M_ELEM_W": elem_bits, "N_IN": s.lanes, "N_OUT": lanes, "N_USED": min(vector, lanes),
+        }  # fmt: skip
+        m = Stream(s.elements, vector, lanes, s.planes, elem_bits)
+        return self.add("bnn_pad", f"{name}_pad", layer, parameters, (end,), m, m.beats)
 
     def gearbox(self, layer: str, name: str, end: Wire, period: int, lanes: int, vector: int) -> Wire:
         """A width converter that starts afresh every `period` elements."""
@@ -173,6 +186,11 @@ def converter_period(s: Stream, vector: int, lanes: int) -> int | None:
     if same_ends or (s.vector % lanes == 0 and vector % lanes == 0):
         return s.vector
     return vector if s.even and vector % s.lanes == 0 else None
+
+
+def one_beat(s: Stream, vector: int, lanes: int) -> bool:
+    """Whether vectors are one beat before and behind a converter to `lanes` a beat."""
+    return s.vector == vector and vector <= min(s.lanes, lanes)
 
 
 def styled(memory: d.MemoryStyle) -> dict[str, int | str]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from bnnhw.ir.encoding import I64, Alphabet, Integers, signed_bits
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.hardware import gives_levels
-from bnnhw.ir.heads import Thresholds
+from bnnhw.ir.hardware import gives_levels, gives_numbers
+from bnnhw.ir.heads import Sums, Thresholds
 from bnnhw.ir.layers import MatVec
 from bnnhw.lutmap.builder import Builder
 from bnnhw.lutmap.fabric import FABRICS, Fabric
@@ -53,12 +53,12 @@ ROUGH = {"lut6": _Rough(1, 4, 1, 0), "lut4": _Rough(1.85, 3.5, 1.2, 0.25), "carr
 
 def predicted_luts(layer: MatVec, logic: str = "lut6") -> int:
     """LUTs that a layer takes, roughly, from its weights alone: before a netlist is built."""
-    rough, sizes = ROUGH[logic], np.bincount(np.abs(layer.weights.values).ravel())
+    rough, (sizes, counts) = ROUGH[logic], np.unique(np.abs(layer.weights.values), return_counts=True)
     inputs, neurons = layer.window.fan_in, layer.weights.outputs // layer.window.groups
     bits = inputs * _planes(layer)
     luts = 0.0
-    for digit in signed_digits(np.arange(len(sizes))):
-        used = int(sizes[digit != 0].sum()) / layer.weights.values.size
+    for digit in signed_digits(sizes):
+        used = int(counts[digit != 0].sum()) / layer.weights.values.size
         refers = used == 1 and neurons > 2
         differ = min(DIFFER, 0.1 + 0.045 * log2(inputs)) if neurons >= inputs else DIFFER  # with several references
         left = 1 / neurons + differ * rough.left(bits, differ, neurons) if refers else rough.left(bits, used, neurons)
@@ -79,8 +79,8 @@ def check_size(layer: MatVec, logic: str = "lut6", most: float = MOST_LUTS, inst
 def unrolled(layer: MatVec, logic: str, sharing: Sharing = DEFAULT) -> Netlist:
     """A layer's outputs from its inputs; equal layers are netlists of their own.
 
-    Inputs: the window's bits, plane by plane. Outputs: with thresholds the levels' bits, plane by plane; with sums, or
-    border classes, the totals in two's complement, each of the bits of the widest.
+    Inputs: the window's bits, plane by plane. Outputs: with thresholds the levels' bits, plane by plane; of sums with a
+    constant the numbers; else the totals in two's complement, each of the bits of the widest.
     """
     check_size(layer, logic)
     fabric = FABRICS[logic]
@@ -92,6 +92,11 @@ def unrolled(layer: MatVec, logic: str, sharing: Sharing = DEFAULT) -> Netlist:
         return build.netlist(_levels(build, numbers, weights, layer.head, (low, high), fabric, sharing))
     bits = signed_bits(int(low.min()), int(high.max()))
     found = _weighted(build, numbers, weights, fabric, sharing)
+    if gives_numbers(layer):
+        assert isinstance(layer.head, Sums) and isinstance(layer.out, Integers)
+        bits = layer.out.bits
+        for total, bias in zip(found, layer.head.bias[0].tolist(), strict=True):
+            total.constant += bias
     return build.netlist([net for total in found for net in complement(build, total, bits, fabric)])
 
 

@@ -121,7 +121,8 @@ def _clusters(signs: Signs, most: int) -> Clusters:
         near = np.vstack([near, wide[abs(wide @ near.T).max(1).argmin()]])
     which, sides = np.zeros((2, len(wide)), np.int64)
     for _ in range(ROUNDS):
-        alike = wide @ near.T
+        with np.errstate(invalid="ignore"):  # which some kernels of BLAS signal beside the matrix
+            alike = wide @ near.T
         before, which = (which, sides), abs(alike).argmax(1)
         sides = np.where(alike[np.arange(len(wide)), which] >= 0, 1, -1)
         if all(map(np.array_equal, before, (which, sides))):

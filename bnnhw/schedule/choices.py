@@ -9,9 +9,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
-from math import inf, log2, prod
+from math import ceil, inf, log2, prod
 from operator import add
 from typing import Any
 
@@ -29,7 +29,7 @@ from bnnhw.ir.instances import Instance, Stream, Wire
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.pipeline import Parts, padded, sum_coeffs, sum_width
-from bnnhw.ir.wiring import converter_period, literal
+from bnnhw.ir.wiring import converter_period, literal, one_beat
 from bnnhw.lutmap.dot import least_luts as least_dot
 from bnnhw.lutmap.fabric import FABRICS
 from bnnhw.lutmap.layer import predicted_luts
@@ -249,19 +249,20 @@ class Choices:
 
     def _product(self, layer: MatVec | Gather, nodes: list[State]) -> list[State]:
         """A product: the words of its window, the window, its inputs a beat, then itself."""
-        arriving = {o.stream.lanes for state in nodes for o in self._reading(layer, state)[1]}
         if d.windowed(layer):
             nodes = self._words(layer, nodes)
             nodes = self._windows(layer, nodes)
         else:
             nodes = self._bare(layer, nodes)
         k = layer.window.fan_in // (d.segments(layer) if isinstance(layer, MatVec) else 1)
-        simds = [1]
-        if isinstance(layer, MatVec):
-            simds = sorted({*ceilings(k), *(n for n in arriving if n < k), *range(1, min(k, ALL) + 1)})
         sources = [(n, state[:-1], source) for n, state in enumerate(nodes) if isinstance(source := state[-1], Stream)]
-        edges = [(n, (*left, simd), self._vectors(layer, source, simd)) for n, left, source in sources for simd in simds]
-        bounds = [self._converters([source for _, _, source in sources], k, simds)]
+        to = [
+            (n, left, source, simd)
+            for n, left, source in sources
+            for simd in (_simds(k, source.lanes, not d.windowed(layer)) if isinstance(layer, MatVec) else [1])
+        ]
+        edges = [(n, (*left, simd), self._vectors(layer, source, simd)) for n, left, source, simd in to]
+        bounds = [self._converters([source for _, _, source, _ in to], k, [simd for *_, simd in to])]
         whole = Way({"simd": k}, WHOLE, lambda parts: Wire("", Stream(k, k, k, 1)))
         edges += [(n, state, whole) for n, state in enumerate(nodes) if state[-1] == WHOLE]
         if layer.window.groups > 1 and not d.windowed(layer) and may_unroll(self.net, layer):
@@ -270,16 +271,17 @@ class Choices:
         return self._products(layer, self._add(layer.name, edges, np.vstack(bounds)))
 
     def _converters(self, sources: list[Stream], vector: int, simds: list[int]) -> F64:
-        """[sources * simds, kinds] costs that width converters have at least, where one is enough."""
-        found = np.zeros((len(sources) * len(simds), len(KINDS)))
-        alone = np.flatnonzero([bool(converter_period(source, vector, simd)) for source in sources for simd in simds])
-        at, to = np.divmod(alone, len(simds))
-        lanes_in, lanes_out = np.array([source.lanes for source in sources], np.int64)[at], np.array(simds)[to]
+        """[edges, kinds] costs that width converters have at least, from each source to its SIMD, where one is enough."""
+        found = np.zeros((len(sources), len(KINDS)))
+        alone = np.flatnonzero(
+            [bool(converter_period(s, vector, simd)) and not one_beat(s, vector, simd) for s, simd in zip(sources, simds, strict=True)]
+        )
         if not len(alone):
             return found
+        lanes_in, lanes_out = np.array([source.lanes for source in sources], np.int64)[alone], np.array(simds)[alone]
         (bits,) = {source.planes * source.elem_bits for source in sources}
         luts, flip_flops = least_converters(self.target, bits, lanes_in, lanes_out)
-        elements = np.array([source.elements for source in sources], np.int64)[at]
+        elements = np.array([source.elements for source in sources], np.int64)[alone]
         work = np.ceil(elements / np.minimum(lanes_in, lanes_out))
         switched = [switched_picojoules(self.target, one, 1) for one in (Cost(1), Cost(0, 1))]
         found[alone, 0], found[alone, 1] = luts, flip_flops
@@ -535,9 +537,10 @@ class Choices:
 
     def _style(self, style: d.MemoryStyle, width: int, words: int, kind: Kind) -> d.MemoryStyle:
         none = style is d.MemoryStyle.DISTRIBUTED and kind is Kind.RAM and not LUT_RAMS[self.target]
-        if words < 2 or none or memory(self.target, width, words, kind, style) == memory(self.target, width, words, kind):
-            return d.MemoryStyle.AUTO
-        return style
+        made = memory(self.target, width, words, kind, style)
+        read = words - words // 8 if kind is Kind.ROM else words  # what is constant in them is in no block
+        same = made == memory(self.target, width, words, kind) and made.style is memory(self.target, width, read, kind).style
+        return d.MemoryStyle.AUTO if words < 2 or none or same else style
 
     def _window_styles(self, layer: Layer, lanes: int, bits: int) -> list[d.MemoryStyle]:
         """Different ways to make the buffer of a sliding window of words of `lanes` elements of `bits` bits; one that is not used where there is none."""
@@ -557,6 +560,18 @@ def _doubled(least: int, most: int) -> list[int]:
     while found[-1] < most:
         found.append(min(2 * found[-1], most))
     return found
+
+
+@lru_cache(maxsize=1 << 12)
+def _simds(k: int, lanes: int, fitting: bool) -> list[int]:
+    """SIMD for `k` inputs: the least for their number of turns, what arrives, and if `fitting` more for as many turns, of which whole beats arrive.
+
+    Of a convolution the words of the window are chosen to fit.
+    """
+    found = {*ceilings(k), *range(1, min(k, ALL) + 1)}
+    if fitting:
+        found |= {m for simd in found if (m := -(-simd // lanes) * lanes) <= k and ceil(k / m) == ceil(k / simd)}
+    return sorted(found | {lanes} if lanes < k else found)
 
 
 def _lanes(layer: Layer) -> list[int]:
