@@ -90,6 +90,11 @@ def test_every_key_of_the_design_file_is_described() -> None:
         row(DESIGN, key)
 
 
+def test_the_sources_of_energies_are_listed() -> None:
+    listed = (ROOT / "docs" / "sources.md").read_text()
+    assert all(name in listed for name in ("Horowitz", "GlitchLess", "tinyvision.ai", "UG440"))
+
+
 def test_every_module_is_in_the_librarys_table() -> None:
     named = set(re.findall(r"`(bnn_\w+)`", (ROOT / "rtl" / "README.md").read_text()))
     assert named == {p.stem for p in (ROOT / "rtl").glob("bnn_*.v")}
