@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from inspect import Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +23,7 @@ from bnnhw.estimate.resources import Estimate
 from bnnhw.estimate.timing import Timing
 from bnnhw.explore import Exploration
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.report.vivado import read_utilisation
+from bnnhw.report.vivado import check_family, read_utilisation
 from bnnhw.synth import Synthesis
 from bnnhw.tools.targets import TARGETS, Cells
 from bnnhw.tools.verilator import ToolError
@@ -216,8 +215,10 @@ def estimate(
     real = None if against is None else read_utilisation(against)
     with _bars() as bars:
         found, timed = api.estimate(net, weights=weights, progress=_counting(bars, "fold"), **folding)
+    if real:
+        check_family(found.target)
     if as_json:
-        compared = {} if real is None else {"against": asdict(real)}
+        compared = {} if real is None else {"against": real.without_carries()}
         print(json.dumps({**found.as_dict(), "timing": timed.as_dict(), **compared}))
     else:
         _print_estimate(found, timed, real)
@@ -345,7 +346,7 @@ def _print_estimate(found: Estimate, timed: Timing, real: Cells | None) -> None:
         worst = max(most for _, most in found.errors.values())
         out.print(f"Of nine in ten designs that were synthesised to check: {', '.join(checked)}; of all: {100 * worst:.0f}% (docs/estimates.md)")
     f, slack = timed.fmax_mhz, timed.slack_ns
-    out.print(f"Clock: {f.low:.0f} to {f.high:.0f} MHz ({timed.grade}, unplaced; typical {f.typical:.0f}), limited by {timed.limit.name}")
+    out.print(f"Clock: {f.low:.0f} to {f.high:.0f} MHz (delays of {timed.grade}, unplaced; typical {f.typical:.0f}), limited by {timed.limit.name}")
     out.print(f"Slack at {timed.clock_mhz:g} MHz: {slack.low:+.1f} to {slack.high:+.1f} ns")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -72,10 +72,11 @@ class Estimate:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for a script."""
-        layers = [{"name": name, **asdict(cells)} for name, cells in self.layers().items()]
-        modules = [{"name": p.name, "module": p.module, **asdict(p.cells)} for p in self.parts]
+        layers = [{"name": name, **cells.without_carries()} for name, cells in self.layers().items()]
+        modules = [{"name": p.name, "module": p.module, **p.cells.without_carries()} for p in self.parts]
         errors = {kind: {"nine_in_ten": most, "all": worst} for kind, (most, worst) in self.errors.items()}
-        return {"target": self.target, "tool": self.tool, "layers": layers, "modules": modules, "whole": asdict(self.whole), "errors": errors}
+        whole = self.whole.without_carries()
+        return {"target": self.target, "tool": self.tool, "layers": layers, "modules": modules, "whole": whole, "errors": errors}
 
 
 MAYBE_WIRES = ("bnn_turns", "bnn_fork", "bnn_last")

@@ -64,7 +64,7 @@ def estimated(net: Network, design: Design, target: str) -> dict[str, Any]:
     """Cells of the whole design by the resource model, and the clock that it may reach in MHz."""
     chain = pipeline(net, design)
     clock = timing(chain, target, design.clock_mhz).fmax_mhz
-    return {**asdict(estimate(chain, target).whole), "least_mhz": clock.low, "most_mhz": clock.high}
+    return {**estimate(chain, target).whole.without_carries(), "least_mhz": clock.low, "most_mhz": clock.high}
 
 
 def _model() -> str:

@@ -27,6 +27,10 @@ class Cells:
     def __add__(self, other: Cells) -> Cells:
         return Cells(*(getattr(self, k) + getattr(other, k) for k in KINDS))
 
+    def without_carries(self) -> dict[str, float]:
+        """Plain data where carries were not counted."""
+        return {k: getattr(self, k) for k in KINDS if k != "carries"}
+
 
 @dataclass(frozen=True)
 class Target:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import bnnhw
+from bnnhw.cli import app
 from bnnhw.estimate.features import MODULES
 from bnnhw.estimate.memories import Kind, memory
 from bnnhw.estimate.resources import cost, estimate, model, models, sums
@@ -91,8 +94,22 @@ def test_a_report_of_vivado_is_read(tmp_path: Path) -> None:
     assert read_utilisation(file) == Cells(1234, 2001, 0, 4.5, 3)
     file.write_text(REPORT.replace("Slice", "CLB").replace("LUTs*", "LUTs "))
     assert read_utilisation(file).luts == 1234
-    file.write_text("timing summary")
-    with pytest.raises(BnnhwError, match="has no row 'Slice or CLB LUTs"):
-        read_utilisation(file)
+    for bad in ("timing summary", REPORT.replace("1234", "1.2.3"), REPORT.replace("1234", "."), REPORT.replace("1234", "9" * 400)):
+        file.write_text(bad)
+        with pytest.raises(BnnhwError, match="has no row 'Slice LUTs' or 'CLB LUTs' with a number; give the text of Vivado's report_utilization"):
+            read_utilisation(file)
     with pytest.raises(BnnhwError, match="cannot be read"):
         read_utilisation(tmp_path / "none.rpt")
+
+
+def test_the_command_compares_with_a_report_of_vivado(tmp_path: Path) -> None:
+    file = tmp_path / "u.rpt"
+    file.write_text(REPORT)
+    arguments = ["estimate", "digits_mlp", "--fully-folded", "--against", str(file)]
+    shown = CliRunner().invoke(app, arguments).output
+    assert "1,234" in shown and "delays of Artix-7, -1, unplaced" in shown
+    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)
+    assert found["against"] == {"luts": 1234, "flip_flops": 2001, "block_rams": 4.5, "dsps": 3}
+    assert all(found["against"].keys() == cells.keys() - {"name", "module"} for cells in (found["whole"], *found["layers"], *found["modules"]))
+    refused = CliRunner().invoke(app, [*arguments, "--target", "ecp5"]).exception
+    assert str(refused) == "report: Vivado's are of xc7 and xcup, not of ecp5; remove --against, or give such a --target"
