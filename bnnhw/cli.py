@@ -30,7 +30,7 @@ from bnnhw.tools.verilator import ToolError
 from bnnhw.verify.ladder import Report
 from bnnhw.verify.toggles import MOST_CYCLES
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 COUNTED = {"luts": "LUTs", "flip_flops": "flip-flops"}
 SHOWN_FAILURES = 10
 """Failed points that explore prints."""
@@ -494,7 +494,11 @@ def _print_report(report: Report) -> None:
 def main() -> None:
     """Entry point: one line and exit code 2 for what a user can mend."""
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="bnnhw", standalone_mode=False))
+    except typer.TyperException as e:
+        verb = getattr(e, "ctx", None)
+        err.print(f"bnnhw: {' '.join(e.format_message().split()).rstrip('.')}; see {verb.command_path if verb else 'bnnhw'} --help")
+        sys.exit(2)
     except (BnnhwError, ToolError) as e:
         err.print(f"bnnhw: {e}")
         sys.exit(2)

@@ -236,6 +236,10 @@ def test_markup_in_names_is_text(tmp_path: Path) -> None:
         ("info", "digits_mlp", "--fps", "nan"),
         ("info", "digits_mlp", "--fps", "inf"),
         ("train", "--net", "digits_mlp", "--out", "FILE"),
+        ("info", "digits_mlp", "--fps", "abc"),
+        ("generate", "--net", "digits_mlp"),
+        ("info", "digits_mlp", "--foo"),
+        ("foo",),
     ],
     ids=lambda a: " ".join(a)[:40],
 )
@@ -244,6 +248,12 @@ def test_odd_arguments_give_one_line(arguments: tuple[str, ...], tmp_path: Path)
     (tmp_path / "file").touch()
     done = run(*({"DIR": str(tmp_path / "d"), "FILE": str(tmp_path / "file")}.get(a, a) for a in arguments))
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_what_the_parser_refuses_is_said_with_the_verbs_help() -> None:
+    assert run("info", "digits_mlp", "--foo").stderr == "bnnhw: No such option: --foo (Possible options: --fps); see bnnhw info --help\n"
+    assert run("foo").stderr == "bnnhw: No such command 'foo'; see bnnhw --help\n"
+    assert run().stdout == run("--help").stdout != ""
 
 
 def test_saved_outputs_and_labels_are_checked(tmp_path: Path) -> None:
@@ -374,7 +384,7 @@ def test_exit_codes_and_nothing_half_written(tmp_path: Path) -> None:
 def test_what_the_system_refuses_is_said_in_one_line(
     error: OSError, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail() -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr(cli, "app", fail)
