@@ -482,8 +482,9 @@ def _print_report(report: Report) -> None:
             predicted = f"predicted without stalls: {first}interval {report.predicted_interval:,}"
             out.print(f"           cycles: first output after {rung.latency_cycles:,}{interval} ({predicted})")
         if rung.queues:
-            full = sum(q.most == q.words for q in rung.queues)
-            out.print(f"           queues: {full} of {len(rung.queues)} were full at some time (--json tells how full each was)")
+            full, most = sum(q.most == q.words for q in rung.queues), max(rung.queues, key=lambda q: q.most)
+            held = f"most words: {most.most:,} of {most.words:,}, in {most.name}"
+            out.print(f"           queues: {full} of {len(rung.queues)} were full at some time; {held} (--json tells how full each was)")
     named = report.classes or [str(i) for i in range(max(report.labels) + 1)]
     shown = ", ".join(named[i] for i in report.labels[:16]) + (", ..." if len(report.labels) > 16 else "")
     out.print(f"   labels: {shown}")

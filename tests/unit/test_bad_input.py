@@ -20,6 +20,7 @@ from bnnhw.frontend.tensors import read_tensors
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.packed import pack_signs
 from bnnhw.lower import lower
+from bnnhw.verify.ladder import Queue, Report, Rung
 
 GOOD: dict[str, Any] = {
     "bnnhw": 1,
@@ -254,6 +255,12 @@ def test_what_the_parser_refuses_is_said_with_the_verbs_help() -> None:
     assert run("info", "digits_mlp", "--foo").stderr == "bnnhw: No such option: --foo (Possible options: --fps); see bnnhw info --help\n"
     assert run("foo").stderr == "bnnhw: No such command 'foo'; see bnnhw --help\n"
     assert run().stdout == run("--help").stdout != ""
+
+
+def test_the_fullest_queue_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    rung = Rung("rtl", 1, "random", None, queues=(Queue("a_fifo", 2, 2), Queue("b_fifo", 1024, 600)))
+    cli._print_report(Report((rung,), (0,), None, 1))
+    assert "queues: 1 of 2 were full at some time; most words: 600 of 1,024, in b_fifo (" in capsys.readouterr().out
 
 
 def test_saved_outputs_and_labels_are_checked(tmp_path: Path) -> None:
