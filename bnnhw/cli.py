@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bnnhw import api
-from bnnhw.estimate.arithmetic import ACCESS_BITS, TABLE, Version, dram_watts
+from bnnhw.estimate.arithmetic import ACCESS_BITS, TABLE, Version, check_rate, dram_watts
 from bnnhw.estimate.power import FAMILIES, Power, Range
 from bnnhw.estimate.resources import Estimate
 from bnnhw.estimate.timing import Timing
@@ -242,8 +242,8 @@ def energy(
         return
     if bits is not None:
         raise BnnhwError(f"energy: --bits {bits} is of --params, a network has its own; leave it out")
-    if rate is not None and not 0 < rate < float("inf"):
-        raise BnnhwError(f"energy: {rate:g} frames a second cannot be; give a positive rate")
+    if rate is not None:
+        check_rate(rate)
     found = api.energy(str(net), weights=weights, plot=plot)
     if as_json:
         print(json.dumps([v.as_dict() | _milliwatts(v, rate) for v in found]))

@@ -45,6 +45,9 @@ TABLE = {
 ACCESS_BITS = 32
 """Bits of one access; fewer cost their share."""
 MOST_BITS = 1024
+MOST_PARAMETERS = 1e18
+RATES = (1e-6, 1e12)
+"""Least and greatest, a second."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,19 @@ def versions(net: Network) -> tuple[Version, ...]:
     return (*made, Version("this network", net.weight_bits, tuple(_as_it_is(x) for x in net.layers)))
 
 
+def check_rate(rate: float) -> None:
+    """Refuse a rate a second that nothing has: BnnhwError."""
+    least, most = RATES
+    if not least <= rate <= most:
+        raise BnnhwError(f"energy: a rate of {rate:g} a second cannot be; give {least:g} to {most:g}")
+
+
 def dram_watts(parameters: float, rate: float, bits: int = ACCESS_BITS) -> float:
     """Watts of reading this many parameters of `bits` bits from DRAM `rate` times a second."""
-    if not (0 < parameters < float("inf") and 0 < rate < float("inf") and 0 < bits <= MOST_BITS):
+    check_rate(rate)
+    if not (1 <= parameters <= MOST_PARAMETERS and 1 <= bits <= MOST_BITS):
         raise BnnhwError(
-            f"energy: {parameters:g} parameters of {bits} bits at {rate:g} a second cannot be; give positive numbers, at most {MOST_BITS} bits"
+            f"energy: {parameters:g} parameters of {bits} bits cannot be; give 1 to {MOST_PARAMETERS:g} parameters of 1 to {MOST_BITS} bits"
         )
     return parameters * bits / ACCESS_BITS * TABLE["DRAM"].pj * PICOJOULE * rate
 
