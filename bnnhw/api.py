@@ -7,9 +7,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from importlib.metadata import version
-from inspect import signature
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from bnnhw.estimate.power import Power, family_of
 from bnnhw.estimate.power import power as power_of
 from bnnhw.estimate.resources import Estimate
 from bnnhw.estimate.timing import Timing, timing
-from bnnhw.explore import EVALUATIONS, FAMILIES, Exploration, Value, evaluate_all, grid, places
+from bnnhw.explore import EVALUATIONS, FAMILIES, Exploration, Point, Value, evaluate_all, grid, places
 from bnnhw.explore import Progress as PointProgress
 from bnnhw.ir.design import Design, Logic
 from bnnhw.ir.errors import BnnhwError
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 __version__ = version("bnnhw")
 DEFAULT_FPS = 100.0
+LEAST_FPS = 1e-6
 DEFAULT_CLOCK_MHZ = 100.0
 DEFAULT_TARGET = "xc7"
 DEFAULT_LUT_LEVELS = schedule.LUT_LEVELS
@@ -71,83 +73,116 @@ class Generated:
     folder: Path
 
 
-def choose_design(
-    net: Network,
-    *,
-    fps: float | None = None,
-    clock_mhz: float | None = None,
-    design: Path | None = None,
-    fully_folded: bool = False,
-    target: str | None = None,
-    minimise: str = "area",
-    lut_levels: int = DEFAULT_LUT_LEVELS,
-    primitives: bool = False,
-    board: str | None = None,
-    utilisation: float = DEFAULT_UTILISATION,
-    max_luts: float | None = None,
-    max_block_rams: float | None = None,
-    max_dsps: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Design:
+@dataclass(frozen=True)
+class Request:
+    """What a design is asked to be: keywords of `choose_design`. Errors: BnnhwError for what cannot be, whatever the network."""
+
+    fps: float | None = None
+    clock_mhz: float | None = None
+    design: Path | None = None
+    fully_folded: bool = False
+    target: str | None = None
+    """Family whose cells count: that of the board, or xc7, if None."""
+    minimise: str = "area"
+    lut_levels: int = DEFAULT_LUT_LEVELS
+    """LUTs, at most, between the registers of popcounts."""
+    primitives: bool = False
+    """Whether sums are of Xilinx' primitives."""
+    board: str | None = None
+    utilisation: float = DEFAULT_UTILISATION
+    max_luts: float | None = None
+    max_block_rams: float | None = None
+    max_dsps: float | None = None
+
+    def __post_init__(self) -> None:
+        self._check_values()
+        self._check_together()
+
+    @property
+    def family(self) -> str:
+        """Name of the family of FPGAs."""
+        return self._board.target if self._board else self.target or DEFAULT_TARGET
+
+    @property
+    def clock(self) -> float:
+        """Clock in MHz of a design that has none of its own."""
+        return self.clock_mhz if self.clock_mhz is not None else self._board.clock_mhz if self._board else DEFAULT_CLOCK_MHZ
+
+    @property
+    def budget(self) -> schedule.Budget:
+        """What the board has, as far as it may be used, and what is given."""
+        has = {f.name: getattr(self._board, f.name) * self.utilisation for f in fields(schedule.Budget)} if self._board else {}
+        return schedule.Budget(**(has | self._limits))
+
+    @cached_property
+    def _board(self) -> schedule.Board | None:
+        return None if self.board is None else schedule.board(resource_folder("boards"), self.board)
+
+    @property
+    def _limits(self) -> dict[str, float]:
+        given = {"luts": self.max_luts, "block_rams": self.max_block_rams, "dsps": self.max_dsps}
+        return {kind: most for kind, most in given.items() if most is not None}
+
+    def _check_values(self) -> None:
+        """Refuse what is wrong by itself."""
+        if not 0 < self.utilisation <= 1:
+            raise BnnhwError(f"folding: a utilisation of {self.utilisation:g} cannot be; give a fraction up to 1")
+        for kind, most in self._limits.items():
+            if not 0 <= most < inf:
+                raise BnnhwError(f"folding: a budget of {most:g} {kind} cannot be; give a finite number from 0")
+        if not 0 < self.clock <= schedule.MOST_MHZ:
+            raise BnnhwError(f"folding: a clock of {self.clock:g} MHz cannot be; give more than 0 and at most {schedule.MOST_MHZ}")
+        if self.fps is not None and not LEAST_FPS <= self.fps < inf:
+            raise BnnhwError(f"folding: {self.fps:g} frames a second cannot be; give a finite rate of at least {LEAST_FPS:g}")
+        if self.minimise not in schedule.MINIMISED:
+            raise BnnhwError(f"folding: {self.minimise!r} cannot be minimised; give one of {', '.join(schedule.MINIMISED)}")
+        if self.lut_levels < 1:
+            raise BnnhwError(f"folding: {self.lut_levels} LUTs between registers cannot be; give 1 or more")
+        resources.model(DEFAULT_TARGET if self.target is None else self.target)  # refuses a target that is not known
+
+    def _check_together(self) -> None:
+        """Refuse what contradicts, or has no use beside, the rest."""
+        if self.target is not None and self.target != self.family:
+            raise BnnhwError(f"folding: board {self.board!r} has an FPGA of {self.family}, not {self.target}; remove --target")
+        if sum((self.fps is not None, self.design is not None, self.fully_folded)) > 1:
+            raise BnnhwError("folding: --fps, --design and --fully-folded exclude each other; give one")
+        if self.design is not None and self.clock_mhz is not None:
+            raise BnnhwError("folding: --clock belongs into the design file when --design is given; remove one")
+        if self.primitives and self.family not in schedule.XILINX:
+            raise BnnhwError(f"folding: --primitives are those of {' and '.join(schedule.XILINX)}, not of {self.family}; remove it")
+        folded, minimised = self.design is not None or self.fully_folded, self.minimise != "area"
+        for unused, option, why in (
+            (self.utilisation != DEFAULT_UTILISATION and self._board is None, "--utilisation", "without a board; remove it, or give --board"),
+            (self.fully_folded and self.budget.limited, "a budget", "where the folding is given; remove it, or --fully-folded"),
+            (folded and self.primitives, "--primitives", "where the folding is given; remove it, or write logic: carry into the design file"),
+            (folded and minimised, "--minimise", "where the folding is given; remove it"),
+            (folded and self.lut_levels != DEFAULT_LUT_LEVELS, "--lut-levels", "where the folding is given; remove it"),
+            (minimised and self.fps is None and self.budget.limited, "--minimise", "beside a budget alone; remove it, or give --fps"),
+        ):
+            if unused:
+                raise BnnhwError(f"folding: {option} has no use {why}")
+
+
+def choose_design(net: Network, *, progress: Callable[[int, int], None] | None = None, **folding: Any) -> Design:
     """A design from a file, fully folded, or found: the least hardware for `fps`, or the most frames for a budget.
 
-    `target`: family whose cells count (xc7); `minimise`: area, luts, block_rams or energy; `lut_levels`: LUTs, at most, between the registers
-    of popcounts; `primitives`: sums of Xilinx' primitives. A budget is what `max_...` allow and `utilisation` of what `board` has; with `fps` or `design` the design must be within
-    it as well, as estimated. 100 frames a second if neither is given. Errors: BnnhwError.
+    `folding`: as in `Request`. A budget is what `max_...` allow and `utilisation` of what `board` has; with `fps` or `design` the design must be
+    within it as well, as estimated. 100 frames a second if neither is given. Errors: BnnhwError.
     """
-    budget, family, clock = _budget(board, utilisation, target, {"luts": max_luts, "block_rams": max_block_rams, "dsps": max_dsps})
-    if sum((fps is not None, design is not None, fully_folded)) > 1:
-        raise BnnhwError("folding: --fps, --design and --fully-folded exclude each other; give one")
-    if fully_folded and budget.limited:
-        raise BnnhwError("folding: a budget has no use where the folding is given; remove it, or --fully-folded")
-    if clock_mhz is not None or clock is None:
-        clock = DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz
-    if not 0 < clock <= 10_000:
-        raise BnnhwError(f"folding: a clock of {clock:g} MHz cannot be; give 0 to 10000")
-    if primitives and family not in schedule.XILINX:
-        raise BnnhwError(f"folding: --primitives are those of {' and '.join(schedule.XILINX)}, not of {family}; remove it")
-    if primitives and (design is not None or fully_folded):
-        raise BnnhwError("folding: --primitives has no use where the folding is given; remove it, or write logic: carry into the design file")
-    if design is not None:
-        if clock_mhz is not None:
-            raise BnnhwError("folding: --clock belongs into the design file when --design is given; remove one")
-        chosen = schedule.read_design(net, design, family, budget.luts)
-        if target is not None and chosen.logic is Logic.CARRY and family not in schedule.XILINX:
+    asked = Request(**folding)
+    budget, family = asked.budget, asked.family
+    if asked.design is not None:
+        chosen = schedule.read_design(net, asked.design, family, budget.luts)
+        if asked.target is not None and chosen.logic is Logic.CARRY and family not in schedule.XILINX:
             raise BnnhwError(f"folding: the design's logic 'carry' is for {' and '.join(schedule.XILINX)}, not for {family}; use another")
         schedule.check_budget(net, chosen, family, budget)
         return chosen
-    if fully_folded:
-        return schedule.fully_folded(net, clock)
-    if minimise not in schedule.MINIMISED:
-        raise BnnhwError(f"folding: {minimise!r} cannot be minimised; give one of {', '.join(schedule.MINIMISED)}")
-    if lut_levels < 1:
-        raise BnnhwError(f"folding: {lut_levels} LUTs between registers cannot be; give 1 or more")
-    folder = schedule.Folder(net, family, clock, minimise, budget, lut_levels, Logic.CARRY if primitives else None)
-    if fps is None and budget.limited:
+    if asked.fully_folded:
+        return schedule.fully_folded(net, asked.clock)
+    folder = schedule.Folder(net, family, asked.clock, asked.minimise, budget, asked.lut_levels, Logic.CARRY if asked.primitives else None)
+    if asked.fps is None and budget.limited:
         return folder.fastest(progress)
-    wanted = DEFAULT_FPS if fps is None else fps
-    if not 1e-6 <= wanted < float("inf"):
-        raise BnnhwError(f"folding: {wanted:g} frames a second cannot be; give a positive rate")
-    if clock * 1e6 < wanted:
-        raise BnnhwError(f"folding: {wanted:g} frames a second cannot be reached at {clock:g} MHz, one a cycle is most; lower --fps or raise --clock")
-    return folder.least(int(clock * 1e6 / wanted))
-
-
-def _budget(board: str | None, utilisation: float, target: str | None, given: dict[str, float | None]) -> tuple[schedule.Budget, str, float | None]:
-    """Budget, family and clock of a board, where there is one, and of what else is given."""
-    if not 0 < utilisation <= 1:
-        raise BnnhwError(f"folding: a utilisation of {utilisation:g} cannot be; give a fraction up to 1")
-    for kind, most in given.items():
-        if most is not None and not most >= 0:
-            raise BnnhwError(f"folding: a budget of {most:g} {kind} cannot be; give a number from 0")
-    limits = {kind: most for kind, most in given.items() if most is not None}
-    if board is None:
-        return schedule.Budget(**limits), target or DEFAULT_TARGET, None
-    found = schedule.board(resource_folder("boards"), board)
-    if target is not None and target != found.target:
-        raise BnnhwError(f"folding: board {board!r} has an FPGA of {found.target}, not {target}; remove --target")
-    has = {kind: getattr(found, kind) * utilisation for kind in ("luts", "flip_flops", "block_rams", "dsps")}
-    return schedule.Budget(**(has | limits)), found.target, found.clock_mhz
+    return folder.least(int(asked.clock * 1e6 / (DEFAULT_FPS if asked.fps is None else asked.fps)))
 
 
 def generate(
@@ -163,7 +198,7 @@ def generate(
     `net` is a YAML file, the name of a network of the zoo, or a trained network; `folding`: as for `choose_design`.
     Nothing is left behind where it fails. Errors: BnnhwError.
     """
-    folder = Path(out).resolve()
+    folder = _out(out).resolve()
     _check_free(folder)
     trained = net if isinstance(net, TrainedNetwork) else frontend.load(net, weights)
     expected = None if isinstance(net, TrainedNetwork) else frontend.expected_file(net)
@@ -197,6 +232,13 @@ def _report(lowered: Lowered, design: Design, chain: Pipeline) -> dict[str, Any]
         "constant_channels_dropped": lowered.dropped,
         "decisions_within_float32_error": [vars(c) for c in lowered.close],
     }
+
+
+def _out(folder: str | Path) -> Path:
+    """A folder to write to; BnnhwError for an empty name, which would be the current one."""
+    if not str(folder):
+        raise BnnhwError("output '': names no folder; give --out a name, a dot for the current folder")
+    return Path(folder)
 
 
 def _check_free(folder: Path) -> None:
@@ -240,6 +282,29 @@ def open_generated(folder: str | Path) -> Generated:
     return Generated(net, design, pipeline(net, design), None, path)
 
 
+def _check_whole(generated: Generated) -> None:
+    """Refuse a folder that lacks files of its design."""
+    missing = [name for name in file_names(generated.network, generated.design) if not (generated.folder / name).is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise BnnhwError(f"{str(generated.folder)!r}: no {min(missing)}{more} in it; generate it again")
+
+
+def _opened(folder: str | Path, given: dict[str, Any], taken: Sequence[str] = ()) -> Generated:
+    """A generated folder; BnnhwError where more is given than the keywords `taken`: it has its network and its design."""
+    defaults = {f.name: f.default for f in fields(Request)}
+    surplus = [name for name, value in given.items() if name not in taken and value != defaults.get(name)]
+    if surplus:
+        options = ", ".join(f"--{name.removesuffix('_mhz').replace('_', '-')}" for name in surplus)
+        raise BnnhwError(f"{str(folder)!r}: has its own network and design; remove {options}")
+    return open_generated(folder)
+
+
+def _network(net: str | Path, weights: str | Path | None) -> Network:
+    """The integer network of a generated folder, a YAML file or a zoo network."""
+    return _opened(net, {"weights": weights}).network if Path(net).is_dir() else lower(frontend.load(net, weights)).network
+
+
 def verify(
     folder: str | Path,
     *,
@@ -259,6 +324,8 @@ def verify(
     """
     how = Climb(level, stalls, seed, target, progress)
     generated = open_generated(folder)
+    if level != "golden":
+        _check_whole(generated)
     net, expected, chosen = generated.network, _expected(generated), _frames(generated, data, frames, seed)
     predicted = None if level == "golden" else schedule.latency(generated.pipeline)
     return climb(net, generated.design, generated.folder, expected, chosen, how, predicted)
@@ -306,6 +373,7 @@ def power(
         )
     tell = progress or (lambda *_: None)
     generated = open_generated(folder)
+    _check_whole(generated)
     net, design, x = generated.network, generated.design, _frames(generated, data, frames, seed).x
     found = count_toggles(net, design, x, source=generated.folder, most_cycles=most_cycles, progress=lambda done, of: tell("count toggles", done, of))
     cells = synth(folder, target, whole=False, progress=lambda done, of: tell("synthesise", done, of))
@@ -322,11 +390,9 @@ def synth(
     """
     if not (modules or whole):
         raise BnnhwError("synth: neither modules nor the whole are asked for; give one")
-    generated, path = open_generated(folder), Path(folder)
-    files = read_verilog(path)
-    missing = sorted(set(file_names(generated.network, generated.design)) - set(files))
-    if missing:
-        raise BnnhwError(f"{str(path)!r}: no {missing[0]} in it; generate it again")
+    generated = open_generated(folder)
+    _check_whole(generated)
+    files = read_verilog(generated.folder)
     return synthesise(generated.network, generated.design, target, files=files, modules=modules, whole=whole, progress=progress)
 
 
@@ -337,13 +403,14 @@ def estimate(
 
     `net` as for `info`; `folding`: as for `choose_design`, a generated folder has its own. Errors: BnnhwError.
     """
+    family = Request(target=target, board=board).family
     if Path(net).is_dir():
-        made = open_generated(net)
-        design, chain, family = made.design, made.pipeline, _budget(board, 1, target, {})[1]
+        made = _opened(net, {"weights": weights, **folding}, ["progress"])
+        design, chain = made.design, made.pipeline
     else:
-        network = lower(frontend.load(net, weights)).network
+        network = _network(net, weights)
         design = choose_design(network, target=target, board=board, **folding)
-        chain, family = pipeline(network, design), _budget(board, 1, target, {})[1]
+        chain = pipeline(network, design)
     return resources.estimate(chain, family), timing(chain, family, design.clock_mhz)
 
 
@@ -352,7 +419,7 @@ def energy(net: str | Path, *, weights: str | Path | None = None, plot: str | Pa
 
     `net` as for `info`; `plot`: an `.svg`, `.png` or `.pdf` file to draw (needs the plot extra). Errors: BnnhwError.
     """
-    network = open_generated(net).network if Path(net).is_dir() else lower(frontend.load(net, weights)).network
+    network = _network(net, weights)
     found = versions(network)
     if plot is not None:
         draw_energy(network.name, found, Path(plot))
@@ -364,7 +431,7 @@ def explore(
     out: str | Path,
     *,
     evaluate: str = "estimate",
-    targets: Sequence[str] = ("xc7",),
+    targets: Sequence[str] | None = None,
     weights: str | Path | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
@@ -374,25 +441,23 @@ def explore(
     """Evaluate designs of a network in parallel and find the best: the fewest LUTs for the most frames a second.
 
     `net` as for `info`; `folding`: keywords of `choose_design`, each with a list of values, of which every combination is a
-    point; `evaluate`: estimate, synth or simulate; `jobs`: processes here, or `cluster`: dask://host:port, ray://host:port.
+    point; `targets`: xc7, or the board's, if None; `evaluate`: estimate, synth or simulate; `jobs`: processes here, or `cluster`: dask://host:port, ray://host:port.
     `out` keeps results: what it has is not evaluated again (docs/explore.md). A point that fails is told of in the result.
     Errors: BnnhwError for input that concerns all points, ToolError where a tool is missing.
     """
-    known = [
-        name for name, p in signature(choose_design).parameters.items() if p.kind is p.KEYWORD_ONLY and name not in ("design", "target", "progress")
-    ]
+    known = [f.name for f in fields(Request) if f.name not in ("design", "target")]
     for what, given, allowed in (
-        ("evaluation", [evaluate], list(EVALUATIONS)), ("target", targets, FAMILIES), ("folding", folding, known),
+        ("evaluation", [evaluate], list(EVALUATIONS)), ("target", targets or (), FAMILIES), ("folding", folding, known),
     ):  # fmt: skip
         for name in given:
             if name not in allowed:
                 raise BnnhwError(f"explore: {what} {name!r} is not known; give one of {', '.join(allowed)}")
     for what, values in {"target": targets, **folding}.items():
-        if not values:
+        if values is not None and not values:
             raise BnnhwError(f"explore: no value of {what} is given; give one or more")
-    evaluation, folder = EVALUATIONS[evaluate], Path(out)
-    network = open_generated(net).network if Path(net).is_dir() else lower(frontend.load(net, weights)).network
-    points = grid(folding, targets if evaluation.for_target else [""])
+    evaluation, folder = EVALUATIONS[evaluate], _out(out)
+    points = tuple(dict.fromkeys(_checked(point, evaluation.for_target) for point in grid(folding, targets or [""])))
+    network = _network(net, weights)
     made = evaluate_all(
         network_bytes(network), points, folder, evaluation=evaluation, choose=choose_design, jobs=jobs, cluster=cluster, progress=progress
     )
@@ -402,17 +467,23 @@ def explore(
     return made
 
 
+def _checked(point: Point, for_target: bool) -> Point:
+    """The point with its target where that matters. Errors: BnnhwError for what cannot be, whatever the network."""
+    request: dict[str, Any] = {"target": point.target or None, **dict(point.request)}
+    return replace(point, target=Request(**request).family if for_target else "")
+
+
 def info(net: str | Path, *, weights: str | Path | None = None, **folding: Any) -> dict[str, Any]:
     """Layers, shapes, bits, folding and cycles of a generated folder, a YAML file or a zoo network.
 
     `folding`: as for `choose_design`; a generated folder has its own.
     """
     if Path(net).is_dir():
-        g = open_generated(net)
+        g = _opened(net, {"weights": weights, **folding}, ["progress"])
         return {"network": g.network.name, **_summary(g.network, g.design, g.pipeline)}
-    lowered = lower(frontend.load(net, weights))
-    design = choose_design(lowered.network, **folding)
-    return {"network": lowered.network.name, **_summary(lowered.network, design, pipeline(lowered.network, design))}
+    network = _network(net, weights)
+    design = choose_design(network, **folding)
+    return {"network": network.name, **_summary(network, design, pipeline(network, design))}
 
 
 def _summary(net: Network, design: Design, chain: Pipeline) -> dict[str, Any]:
@@ -449,7 +520,7 @@ def train(
         from bnnhw.nn.train import train as run
     except ImportError as e:
         raise BnnhwError(f"training needs {e.name}; pip install 'bnnhw[train]'") from None
-    folder, rehearsed = Path(out), rehearse(topology, spec.epochs, own)
+    folder, rehearsed = _out(out), rehearse(topology, spec.epochs, own)
     if rehearsed is not None:  # what has no hardware form is not worth an epoch
         network = lower(rehearsed).network
         pipeline(network, schedule.fully_folded(network, DEFAULT_CLOCK_MHZ))

@@ -106,7 +106,7 @@ def _main() -> None:
 @folds
 def generate(
     net: Net,
-    out_folder: Annotated[Path, typer.Option("--out", help="New or empty folder for the design.")],
+    out_folder: Annotated[str, typer.Option("--out", metavar="<folder>", help="New or empty folder for the design.")],
     *,
     weights: Weights = None,
     as_json: Json = False,
@@ -115,7 +115,7 @@ def generate(
     """Write the complete Verilog design of a trained network."""
     with _bars() as bars:
         made = api.generate(net, out_folder, weights=weights, progress=_counting(bars, "fold"), **folding)
-    report = json.loads((out_folder / "report.json").read_text())
+    report = json.loads((made.folder / "report.json").read_text())
     if as_json:
         print(json.dumps(report))
         return
@@ -254,13 +254,15 @@ def energy(
 @app.command()
 def explore(
     net: Net,
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder for the results; those that it has are not evaluated again.")],
+    out_folder: Annotated[str, typer.Option("--out", metavar="<folder>", help="Folder for the results; those that it has are not evaluated again.")],
     weights: Weights = None,
     fps: Annotated[str | None, typer.Option(help="Frames a second to reach, commas between (100 if nothing is said).")] = None,
     clock: Annotated[str | None, typer.Option(help="Clocks in MHz, commas between (100 if nothing is said).")] = None,
-    target: Annotated[str, typer.Option(help="Families of FPGAs, commas between: xc7, xcup, ecp5, ice40, gowin.")] = "xc7",
+    target: Annotated[
+        str | None, typer.Option(help="Families of FPGAs, commas between: xc7 (or the boards', if nothing is said), xcup, ecp5, ice40, gowin.")
+    ] = None,
     max_luts: Annotated[str | None, typer.Option(help="LUTs that a design may take, commas between: the most frames within them.")] = None,
-    board: Annotated[str | None, typer.Option(help="Boards, commas between: the most frames that fit; targets must be theirs.")] = None,
+    board: Annotated[str | None, typer.Option(help="Boards, commas between: the most frames that fit.")] = None,
     evaluate: Annotated[str, typer.Option(help="How: estimate, synth or simulate.")] = "estimate",
     jobs: Annotated[int | None, typer.Option(help="Processes on this machine (one a core if nothing is said).")] = None,
     cluster: Annotated[str | None, typer.Option(help="Cluster in place of this machine: dask://host:port or ray://host:port.")] = None,
@@ -278,7 +280,8 @@ def explore(
             bars.update(task, completed=done, total=total, description=f"evaluate, {failed} failed" if failed else "evaluate")
 
         made = api.explore(
-            net, out_folder, evaluate=evaluate, targets=target.split(","), weights=weights, jobs=jobs, cluster=cluster, progress=progress, **folding
+            net, out_folder, evaluate=evaluate, targets=target and target.split(","), weights=weights, jobs=jobs, cluster=cluster, progress=progress,
+            **folding,
         )  # fmt: skip
     print(json.dumps(made.as_dict())) if as_json else _print_exploration(made, out_folder)
     if made.failed:
@@ -300,7 +303,7 @@ def info(net: Where, *, weights: Weights = None, as_json: Json = False, folding:
 @app.command()
 def train(
     net: Net,
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder for weights and checkpoints; a run that was cut off goes on.")],
+    out_folder: Annotated[str, typer.Option("--out", metavar="<folder>", help="Folder for weights and checkpoints; a run that was cut off goes on.")],
     epochs: Annotated[int | None, typer.Option(help="Epochs in place of the recipe's.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -426,7 +429,7 @@ def _numbers(name: str, text: str) -> list[float]:
         raise BnnhwError(f"explore: {name} {text!r} are no numbers; give them with commas between") from None
 
 
-def _print_exploration(made: Exploration, folder: Path) -> None:
+def _print_exploration(made: Exploration, folder: str) -> None:
     if made.front:
         table = Table(title="Fewest LUTs for most frames/s", box=box.SIMPLE_HEAD, pad_edge=False)
         for name in ("target", "asked for", "LUTs", "frames/s", "cycles"):
@@ -442,7 +445,7 @@ def _print_exploration(made: Exploration, folder: Path) -> None:
     kept = len(made.outcomes) - made.evaluated
     out.print(f"{len(made.outcomes)} points: {made.evaluated} evaluated, {kept} kept from before, {len(made.failed)} failed")
     out.print(
-        f"Wrote {folder}: points.csv has all points, pareto.csv the best" + (", pareto.svg the plot." if (folder / "pareto.svg").exists() else ".")
+        f"Wrote {folder}: points.csv has all points, pareto.csv the best" + (", pareto.svg the plot." if Path(folder, "pareto.svg").exists() else ".")
     )
 
 

@@ -19,6 +19,7 @@ from bnnhw.ir.instances import Instance, Pipeline, Stream
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
+from bnnhw.ir.text import read_text
 from bnnhw.lutmap.netlist import Netlist
 
 MATVEC, POPCOUNT, DOT, UNROLLED, LUTS = "bnn_matvec", "bnn_popcount", "bnn_dot", "unrolled\0", "luts\0"
@@ -93,8 +94,8 @@ def file_names(net: Network, design: Design) -> list[str]:
 
 
 def read_verilog(folder: Path) -> dict[str, str]:
-    """{path: text} of the Verilog and memories in a generated folder."""
-    return {str(p.relative_to(folder)): p.read_text() for part in ("rtl/*.v", "mem/*.mem") for p in sorted(folder.glob(part))}
+    """{path: text} of the Verilog and memories in a generated folder. Errors: BnnhwError for what is no text."""
+    return {str(p.relative_to(folder)): read_text(p) for part in ("rtl/*.v", "mem/*.mem") for p in sorted(folder.glob(part))}
 
 
 @lru_cache

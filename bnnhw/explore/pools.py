@@ -21,9 +21,10 @@ Options = Callable[[], dict[str, Any]]
 """What a `joblib.Parallel` is made with; called anew for each."""
 
 
-def pool_of(cluster: str | None, jobs: int | None) -> AbstractContextManager[Options]:
+def pool_of(cluster: str | None, jobs: int | None, points: int) -> AbstractContextManager[Options]:
     """The pool at the address `cluster` (dask://, tcp://, tls://, ray://), else `jobs` processes here, one a core if None.
 
+    More processes than `points` are not started, but for a second, since one alone would be the caller's own.
     Errors: BnnhwError for an address that is none, where nobody answers, or whose package is missing.
     """
     if cluster is not None and jobs is not None:
@@ -32,7 +33,7 @@ def pool_of(cluster: str | None, jobs: int | None) -> AbstractContextManager[Opt
         raise BnnhwError(f"explore: {jobs} jobs evaluate nothing; give at least 1")
     _require("joblib", "explore")
     if cluster is None:
-        return _processes(-1 if jobs is None else jobs)
+        return _processes(-1 if jobs is None else min(jobs, max(2, points)))
     scheme = _scheme(cluster)
     if scheme == "ray":
         _require("ray", f"cluster {cluster!r}", "pip install 'ray[default]'")

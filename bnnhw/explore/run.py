@@ -66,7 +66,7 @@ def evaluate_all(
 
     `jobs`, `cluster`: as for `pool_of`. Errors: BnnhwError for what concerns all points; ToolError where the evaluation's is missing.
     """
-    pool = pool_of(cluster, jobs)
+    pool = pool_of(cluster, jobs, len(points))
     setting = Setting(network, evaluation, choose, version("bnnhw"), evaluation.tool())
     tasks = [Task(setting.key(point), point, setting) for point in points]
     found: dict[str, Outcome] = {t.key: r for t in tasks if (r := files.kept(folder, t.key, t.point)) is not None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from pydantic import ValidationError
 
 from bnnhw.frontend.tensors import read_tensors
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.text import read_yaml
+from bnnhw.ir.text import brief, first_problem, read_yaml
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
 
@@ -45,20 +44,11 @@ def read_topology(net: str | Path) -> tuple[Topology, Path]:
 
 def _first_problem(e: ValidationError, data: Any) -> str:
     """One line for the first of pydantic's findings, with the layer's name and the place as the user wrote it."""
-    error = e.errors(include_url=False)[0]
-    place = ".".join(str(p) for p in error["loc"])[:200] or "description"
-    match error["loc"]:
+    layer = ""
+    match e.errors(include_url=False)[0]["loc"]:
         case ("layers", int(n), *_) if isinstance(data["layers"][n], dict) and "name" in data["layers"][n]:
-            place = f"layer {_brief(data['layers'][n]['name'])}: {place}"
-    given = f" (given: {_brief(error['input'])})" if error["type"] not in ("missing", "value_error") else ""
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}{given}; see docs/network.md"
-
-
-def _brief(value: Any) -> str:
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = short.maxlong = 60
-    return short.repr(value)
+            layer = f"layer {brief(data['layers'][n]['name'])}: "
+    return f"{layer}{first_problem(e, 'description')}; see docs/network.md"
 
 
 def load(net: str | Path, weights: str | Path | None = None) -> TrainedNetwork:

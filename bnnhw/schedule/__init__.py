@@ -2,7 +2,7 @@
 
 from bnnhw.lutmap.cost import XILINX
 from bnnhw.schedule.beats import latency
-from bnnhw.schedule.boards import board
+from bnnhw.schedule.boards import MOST_MHZ, Board, board
 from bnnhw.schedule.designs import complete, read_design, write_design
 from bnnhw.schedule.folding import fold_for_interval, fully_folded
 from bnnhw.schedule.goals import MINIMISED, Budget, Folder, check_budget
@@ -11,7 +11,9 @@ from bnnhw.schedule.stages import LUT_LEVELS
 __all__ = [
     "LUT_LEVELS",
     "MINIMISED",
+    "MOST_MHZ",
     "XILINX",
+    "Board",
     "Budget",
     "Folder",
     "board",

@@ -5,12 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.text import read_yaml
+from bnnhw.ir.text import first_problem, read_yaml
+from bnnhw.tools.targets import TARGETS
 
+MOST_MHZ = 10_000
+"""Of any clock."""
 Count = Annotated[int, Field(ge=0)]
+
+
+def _known(target: str) -> str:
+    if target not in TARGETS:
+        raise ValueError(f"{target[:60]!r} is not known; give one of {', '.join(TARGETS)}")
+    return target
 
 
 class Board(BaseModel):
@@ -20,8 +29,8 @@ class Board(BaseModel):
     bnnhw_board: Literal[1]
     title: str
     part: str
-    target: str
-    clock_mhz: Annotated[float, Field(gt=0)]
+    target: Annotated[str, AfterValidator(_known)]
+    clock_mhz: Annotated[float, Field(gt=0, le=MOST_MHZ)]
     """Of the oscillator, or of the clock that its processor gives by default."""
     luts: Count
     flip_flops: Count
@@ -38,5 +47,4 @@ def board(folder: Path, name: str) -> Board:
     try:
         return Board.model_validate(read_yaml(path))
     except ValidationError as e:
-        error = e.errors(include_url=False)[0]
-        raise BnnhwError(f"board {str(path)!r}: {'.'.join(map(str, error['loc']))}: {error['msg']}; see boards/arty_a7_35/board.yaml") from None
+        raise BnnhwError(f"board {str(path)!r}: {first_problem(e, 'board')}; see boards/arty_a7_35/board.yaml") from None

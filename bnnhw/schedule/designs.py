@@ -16,8 +16,9 @@ from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Gather, Layer, MatVec
 from bnnhw.ir.pipeline import Parts
-from bnnhw.ir.text import read_yaml
+from bnnhw.ir.text import first_problem, read_yaml
 from bnnhw.lutmap.layer import check_size
+from bnnhw.schedule.boards import MOST_MHZ
 from bnnhw.schedule.folding import complete_folding, fold_layer, input_lanes, output_lanes, slowest_product, with_queues
 from bnnhw.schedule.queues import join_queues
 from bnnhw.schedule.stages import with_joint, with_registers
@@ -57,7 +58,7 @@ class _Port(_Strict):
 class _File(_Strict):
     bnnhw_design: Literal[1]
     network: str
-    clock_mhz: Annotated[float, Field(gt=0, le=10_000)] = 100.0
+    clock_mhz: Annotated[float, Field(gt=0, le=MOST_MHZ)] = 100.0
     input: _Port | None = None
     output: _Port | None = None
     logic: d.Logic = d.Logic.LUT6
@@ -72,9 +73,7 @@ def complete(net: Network, data: Any, where: str, target: str = "xc7", most_luts
     try:
         file = _File.model_validate(data)
     except ValidationError as e:
-        error = e.errors(include_url=False)[0]
-        value = "" if error["type"] == "missing" else f" (given: {repr(error['input'])[:60]})"
-        raise BnnhwError(f"{where}: {'.'.join(map(str, error['loc'])) or 'design'}: {error['msg']}{value}; see docs/design-file.md") from None
+        raise BnnhwError(f"{where}: {first_problem(e, 'design')}; see docs/design-file.md") from None
     if file.network != net.name:
         raise BnnhwError(f"{where}: is for network {file.network[:60]!r}, not {net.name!r}; take the design of this network")
     names = [layer.name for layer in net.layers]

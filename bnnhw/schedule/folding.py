@@ -38,8 +38,9 @@ def fold_for_interval(net: Network, interval: int, clock_mhz: float, logic: d.Lo
 
 def unreached(net: Network, interval: int, best: Pipeline, clock_mhz: float) -> BnnhwError:
     """What to say where not even the fastest design has a wanted interval."""
+    asked = f"an interval of {interval} cycles" if interval else "more than a frame a cycle"
     return BnnhwError(
-        f"network {net.name!r}: an interval of {interval} cycles cannot be reached, the best is {best.interval} cycles "
+        f"network {net.name!r}: {asked} cannot be reached, the best is {best.interval} cycles "
         f"({clock_mhz * 1e6 / best.interval:.0f} frames/s at {clock_mhz:g} MHz), limited by {best.bottleneck.name!r}; lower --fps or raise --clock"
     )
 

@@ -96,7 +96,7 @@ class Folder:
 
         BnnhwError with the best interval and what limits it where none is fast enough, with the least cost where none is small enough.
         """
-        found = self._search.best(self._weights(self.minimise, interval), interval)
+        found = self._search.best(self._weights(self.minimise, interval), interval) if interval else None
         if found is None:
             raise self._unreached(interval)
         if self.budget.limited and (found.costs > self._limits).any():
@@ -168,6 +168,8 @@ class Folder:
 
     def _refuse(self, interval: int) -> None:
         """Say by how much the budget is too small."""
+        slowest = pipeline(self.net, fully_folded(self.net, self.clock_mhz)).interval
+        remedy = "give more, or lower --fps" if interval < slowest else "give a larger budget or board"
         nearest = self._search.nearest(self._limits, interval)
         assert nearest is not None
         had = {kind: float(costs) * self.whole[kind] for kind, costs in zip(COSTS, nearest.costs, strict=True)}
@@ -178,10 +180,10 @@ class Folder:
             if needed > most:
                 raise BnnhwError(
                     f"network {self.net.name!r}: {most:g} {TITLES[kind]} are too few, the smallest design of {interval} cycles a frame has "
-                    f"{needed:.0f} in {self.target}; give more, or lower --fps"
+                    f"{needed:.0f} in {self.target}; {remedy}"
                 )
         shown = ", ".join(f"{had[kind]:.0f} of {getattr(self.budget, kind):g} {TITLES[kind]}" for kind in self.budget.limited)
         raise BnnhwError(
             f"network {self.net.name!r}: no design of {interval} cycles a frame is within all of the budget in {self.target}, "
-            f"one that comes near has {shown}; give more, or lower --fps"
+            f"one that comes near has {shown}; {remedy}"
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +241,8 @@ def test_markup_in_names_is_text(tmp_path: Path) -> None:
         ("train", "--net", "digits_mlp", "--out", "FILE"),
         ("info", "digits_mlp", "--fps", "abc"),
         ("generate", "--net", "digits_mlp"),
+        ("generate", "--net", "digits_mlp", "--out", ""),
+        ("train", "--net", "digits_mlp", "--out", ""),
         ("info", "digits_mlp", "--foo"),
         ("foo",),
     ],
@@ -255,6 +259,36 @@ def test_what_the_parser_refuses_is_said_with_the_verbs_help() -> None:
     assert run("info", "digits_mlp", "--foo").stderr == "bnnhw: No such option: --foo (Possible options: --fps); see bnnhw info --help\n"
     assert run("foo").stderr == "bnnhw: No such command 'foo'; see bnnhw --help\n"
     assert run().stdout == run("--help").stdout != ""
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "surplus"),
+    [
+        (bnnhw.estimate, {"fps": 1e12, "clock_mhz": -5.0, "max_luts": 1.0, "target": "ecp5"}, "--fps, --clock, --max-luts"),
+        (bnnhw.estimate, {"design": Path("nofile"), "weights": "w.npz"}, "--weights, --design"),
+        (bnnhw.info, {"fully_folded": True, "utilisation": 0.5, "progress": None}, "--fully-folded, --utilisation"),
+        (bnnhw.info, {"target": "nope"}, "--target"),
+        (bnnhw.energy, {"weights": "w.npz"}, "--weights"),
+    ],
+)
+def test_a_generated_folder_has_its_network_and_design(verb: Any, options: dict[str, Any], surplus: str, tmp_path: Path) -> None:
+    bnnhw.generate("digits_mlp", tmp_path / "d")
+    with pytest.raises(BnnhwError) as e:
+        verb(tmp_path / "d", **options)
+    assert str(e.value) == f"{str(tmp_path / 'd')!r}: has its own network and design; remove {surplus}"
+
+
+def test_a_folder_that_lacks_files_is_not_simulated(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    bnnhw.generate("digits_mlp", folder)
+    (folder / "rtl" / "bnn_fifo.v").write_bytes(b"\xff")
+    with pytest.raises(BnnhwError, match=r"bnn_fifo.v: cannot be read \(not UTF-8\); give a readable UTF-8 file"):
+        bnnhw.synth(folder, "xc7")
+    shutil.rmtree(folder / "mem")
+    for verb in (bnnhw.verify, partial(bnnhw.synth, target="xc7"), partial(bnnhw.power, target="xc7")):
+        with pytest.raises(BnnhwError, match=r"'.*d': no mem/digits_mlp_fc1_head.mem and \d more in it; generate it again"):
+            verb(folder)
+    assert bnnhw.verify(folder, level="golden").passed
 
 
 def test_the_fullest_queue_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -362,7 +396,8 @@ def test_exit_codes_and_nothing_half_written(tmp_path: Path) -> None:
         (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "file")], "exists and is not an empty folder"),
         (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "file" / "x")], "cannot be written"),
         (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--fps", "1e12"], "cannot be reached"),
-        (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--fps", "-1"], "give a positive rate"),
+        (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--fps", "-1"], "give a finite rate of at least 1e-06"),
+        (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--fully-folded", "--target", "nope"], "target 'nope' is not known"),
         (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--fps", "1", "--fully-folded"], "exclude each other"),
         (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--target", "ecp5", "--primitives"], "those of xc7 and xcup, not of ecp5"),
         (["generate", "--net", "digits_mlp", "--out", str(tmp_path / "a"), "--fully-folded", "--primitives"], "write logic: carry into the design"),

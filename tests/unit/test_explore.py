@@ -48,6 +48,23 @@ def test_the_front_is_what_no_other_point_betters(drawn: list[tuple[int, int, st
     assert all(r in results for r in found)
 
 
+def test_a_board_brings_its_target(tmp_path: Path, evaluated: list[float]) -> None:
+    found = bnnhw.explore("digits_mlp", tmp_path, evaluate="synth", board=["icebreaker", "basys3"], fps=[100.0], jobs=1)
+    assert [o.point.target for o in found.outcomes] == ["ice40", "xc7"] and not found.failed
+
+
+def test_targets_that_do_not_matter_are_one_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EVALUATIONS, "simulate", replace(AT_ONCE, measure=lambda *_: {}, for_target=False))
+    (found,) = bnnhw.explore("digits_mlp", tmp_path, evaluate="simulate", targets=["xc7", "ice40"], jobs=1).outcomes
+    assert found.point.target == ""
+
+
+def test_no_more_processes_than_points() -> None:
+    for jobs, points, started in ((99999, 3, 3), (99999, 1, 2), (1, 3, 1), (None, 3, -1)):
+        with pools.pool_of(None, jobs, points) as options:
+            assert options()["n_jobs"] == started
+
+
 def test_a_name_depends_on_all_that_decides_the_result() -> None:
     point, setting = Point((("fps", 10.0), ("clock_mhz", 100)), "xc7"), Setting(b"net", AT_ONCE, choose_design, "1", "Yosys 1")
     same = Point((("clock_mhz", 100.0), ("fps", 10)), "xc7")
@@ -149,6 +166,11 @@ def test_a_worker_with_another_version_is_told_of(tmp_path: Path) -> None:
         (["--evaluate", "guess"], "explore: evaluation 'guess' is not known; give one of "),
         (["--target", "xc7,virtex2"], "explore: target 'virtex2' is not known; give one of xc7, xcup, ecp5, ice40, gowin"),
         (["--fps", "10,x"], "explore: fps '10,x' are no numbers; give them with commas between"),
+        (["--fps", "10,nan"], "folding: nan frames a second cannot be; give a finite rate of at least 1e-06"),
+        (["--clock", "100,0"], "folding: a clock of 0 MHz cannot be; give more than 0 and at most 10000"),
+        (["--board", "nope"], "board 'nope' is not known; give one of arty_a7_100, "),
+        (["--board", "basys3,icebreaker", "--target", "xc7"], "folding: board 'icebreaker' has an FPGA of ice40, not xc7; remove --target"),
+        (["--out", ""], "output '': names no folder; give --out a name, a dot for the current folder"),
         (["--jobs", "0"], "explore: 0 jobs evaluate nothing; give at least 1"),
         (["--jobs", "2", "--cluster", "dask://here:1"], "explore: a cluster has as many jobs as it has cores; give --jobs or --cluster"),
         (["--cluster", "here:8786"], "cluster 'here:8786': is no address of a cluster; give dask://host:port or ray://host:port"),
@@ -177,7 +199,7 @@ def test_mistakes_are_said_in_one_line(
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, lacking: str, cluster: str | None, message: str) -> None:
     monkeypatch.setattr(pools, "find_spec", lambda name: None if name == lacking else name)
     with pytest.raises(bnnhw.BnnhwError, match=message):
-        pools.pool_of(cluster, None)
+        pools.pool_of(cluster, None, 1)
 
 
 def test_a_cluster_that_stays_without_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ from support.practical import practical_network
 from support.random_integer import random_network
 
 ROOT = Path(__file__).parents[2]
+ICEBREAKER = (ROOT / "boards" / "icebreaker" / "board.yaml").read_text()
 TARGETS = ("xc7", "ice40")
 MOST = 1500
 """Designs of a network that are all tried."""
@@ -268,6 +269,21 @@ def test_a_search_is_no_dearer_than_the_quick_folding() -> None:
         ({"lut_levels": 0}, "0 LUTs between registers cannot be; give 1 or more"),
         ({"minimise": "watts"}, "'watts' cannot be minimised; give one of area, luts, block_rams, energy"),
         ({"fully_folded": True, "max_luts": 10}, "a budget has no use where the folding is given"),
+        ({"fully_folded": True, "target": "spartan"}, "target 'spartan' is not known; give one of xc7, "),
+        ({"fully_folded": True, "minimise": "watts"}, "'watts' cannot be minimised; give one of area, luts, block_rams, energy"),
+        ({"fully_folded": True, "lut_levels": 0}, "0 LUTs between registers cannot be; give 1 or more"),
+        ({"fully_folded": True, "minimise": "luts"}, "--minimise has no use where the folding is given; remove it"),
+        ({"design": Path("d.yaml"), "target": "spartan"}, "target 'spartan' is not known; give one of xc7, "),
+        ({"design": Path("d.yaml"), "lut_levels": 2}, "--lut-levels has no use where the folding is given; remove it"),
+        ({"target": ""}, "target '' is not known; give one of xc7, "),
+        ({"max_luts": inf}, "a budget of inf luts cannot be; give a finite number from 0"),
+        ({"utilisation": 0.5}, "--utilisation has no use without a board; remove it, or give --board"),
+        ({"minimise": "energy", "max_luts": 5000}, "--minimise has no use beside a budget alone; remove it, or give --fps"),
+        ({"fps": 1e-7}, "1e-07 frames a second cannot be; give a finite rate of at least 1e-06"),
+        ({"fps": 1e9}, "more than a frame a cycle cannot be reached, the best is 1 cycles (100000000 frames/s at 100 MHz), limited by "),
+        ({"clock_mhz": 0}, "a clock of 0 MHz cannot be; give more than 0 and at most 10000"),
+        ({"max_luts": 20}, "in xc7; give a larger budget or board"),
+        ({"fps": 1e6, "max_luts": 300}, "in xc7; give more, or lower --fps"),
     ],
 )
 def test_bad_requests_are_refused_in_one_line(asked: dict[str, Any], said: str) -> None:
@@ -297,11 +313,27 @@ def test_the_least_area_at_a_frame_a_cycle_is_unrolled() -> None:
 
 def test_a_board_file_of_ones_own(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text((ROOT / "boards" / "icebreaker" / "board.yaml").read_text())
+    file.write_text(ICEBREAKER)
     assert choose_design(digits(), board=str(file)) == choose_design(digits(), board="icebreaker")
-    file.write_text("bnnhw_board: 1\ntitle: x\n")
-    with pytest.raises(BnnhwError, match="part: Field required; see boards/arty_a7_35/board"):
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("bnnhw_board: 1\ntitle: x\n", "part: Field required; see boards/arty_a7_35/board.yaml"),
+        ("", "board: Input should be a valid dictionary or instance of Board (given: None); see "),
+        (ICEBREAKER.replace("luts: 5280", "luts: -5"), "luts: Input should be greater than or equal to 0 (given: -5); see "),
+        (ICEBREAKER.replace("clock_mhz: 12", "clock_mhz: .inf"), "clock_mhz: Input should be less than or equal to 10000 (given: inf); see "),
+        (ICEBREAKER.replace("clock_mhz: 12", "clock_mhz: 20000"), "clock_mhz: Input should be less than or equal to 10000 (given: 20000); see "),
+        (ICEBREAKER.replace("target: ice40", "target: ice"), "target: 'ice' is not known; give one of xc7, xcup, ecp5, ice40, gowin; see "),
+    ],
+)
+def test_a_bad_board_file_is_named_with_its_value(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(BnnhwError) as e:
         choose_design(digits(), board=str(file))
+    assert str(e.value).startswith(f"board {str(file)!r}: {said}")
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "boards").glob("*/board.yaml")), ids=lambda p: p.parent.name)
