@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
-LUT = re.compile(r"LUT[1-6]|INV|SB_LUT4|LUT4")
+LUT = re.compile(r"LUT[1-6]|LUT6_2|INV|SB_LUT4")
 CARRY = re.compile(r"CARRY[48]|CCU2C|ALU|SB_CARRY")
 MUX = re.compile(r"MUXF[789]|PFUMX|L6MUX21|MUX2_LUT[5678]")
 MEMORY = re.compile(r"RAM\d+.*|TRELLIS_DPR16X4|RAM16SDP[124]")
