@@ -292,17 +292,27 @@ def check(net: Network, design: Design) -> None:
             raise BnnhwError(f"design: {what} lanes {lanes} of {bits} bits cannot be; give a multiple of {step} up to {most}")
     for layer, f in zip(net.layers, design.layers, strict=True):
         _check_folding(layer, f)
-        if f.joint and not (isinstance(layer, MatVec) and may_be_joint(layer, f, design.logic)):
-            raise BnnhwError(
-                f"layer {f.name!r}: joint needs a folded product of several input planes, taken together, weights in a memory, and logic of netlists; "
-                "remove joint"
-            )
+        reason = joint_obstacle(layer, f, design.logic) if f.joint else None
+        if reason is not None:
+            raise BnnhwError(f"layer {f.name!r}: {reason}, it has no joint sum; remove joint")
+
+
+def joint_obstacle(layer: Layer, f: Folding, logic: Logic) -> str | None:
+    """What is in the way of summing a layer's input planes together; None where nothing is."""
+    if not isinstance(layer, MatVec) or f.implementation is Implementation.UNROLLED:
+        return "it is no folded product"
+    if layer.x.planes == 1:
+        return "its input has one plane"
+    if input_turns(layer, f) > 1:
+        return f"its {layer.x.planes} input planes come in {input_turns(layer, f)} turns"
+    if weight_words(layer, f) == 1:
+        return "its weights are one word"
+    return "logic is plain" if logic is Logic.PLAIN else None
 
 
 def may_be_joint(layer: MatVec, f: Folding, logic: Logic) -> bool:
     """Whether a product can sum its input planes together."""
-    stored = weight_words(layer, f) > 1 and f.implementation is Implementation.FOLDED
-    return stored and logic is not Logic.PLAIN and layer.x.planes > 1 and input_turns(layer, f) == 1
+    return joint_obstacle(layer, f, logic) is None
 
 
 def weight_words(layer: MatVec, f: Folding) -> int:
@@ -331,6 +341,9 @@ def _check_folding(layer: Layer, f: Folding) -> None:
             raise BnnhwError(f"layer {f.name!r}: {what} {style.value!r} has no meaning for a layer of kind {type(layer).__name__}; remove it")
     if f.implementation is Implementation.UNROLLED:
         check_unrolled(layer)
+        for what, memory in (("weight_memory", "memory of weights"), ("replay_memory", "memory that sends inputs again")):
+            if getattr(f, what) is not MemoryStyle.AUTO:
+                raise BnnhwError(f"layer {f.name!r}: unrolled it has no {memory}; remove {what}")
     joins = len(layer.sources) > 1
     if len(f.queue_words) != (len(layer.sources) if joins else 0):
         raise BnnhwError(f"layer {f.name!r}: {len(f.queue_words)} queues for {len(layer.sources)} inputs; give one each where there are two")

@@ -57,7 +57,8 @@ def first_problem(e: ValidationError, whole: str) -> str:
     error = e.errors(include_url=False)[0]
     place = ".".join(map(str, error["loc"]))[:200] or whole
     given = f" (given: {brief(error['input'])})" if error["type"] not in ("missing", "value_error") else ""
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}{given}"
+    said = "Input should be keys with values" if error["type"] == "model_type" else error["msg"].removeprefix("Value error, ")
+    return f"{place}: {said}{given}"
 
 
 def brief(value: Any) -> str:

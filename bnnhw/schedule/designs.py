@@ -26,8 +26,8 @@ from bnnhw.schedule.stages import with_joint, with_registers
 LONG_KEY = 120
 FOLDED_BEATS = 64
 """Cycles for a window in what is said of the folded form of a layer that is too large to unroll."""
-PRODUCT_KEYS = ("pe", "simd", "planes", "input_planes", "joint", "registers")
-Count = Annotated[int, Field(ge=1, le=1 << 24)]
+PRODUCT_KEYS = ("implementation", "pe", "simd", "planes", "input_planes", "joint", "registers")
+Count = Annotated[int, Field(strict=True, ge=1, le=1 << 24)]
 
 
 class _Strict(BaseModel):
@@ -42,7 +42,7 @@ class _Layer(_Strict):
     lanes: Count | None = None
     buffer: Count | None = None
     implementation: d.Implementation = d.Implementation.FOLDED
-    registers: Annotated[int, Field(ge=0, le=d.MOST_REGISTERS)] | None = None
+    registers: Annotated[int, Field(strict=True, ge=0, le=d.MOST_REGISTERS)] | None = None
     joint: bool | None = None
     fifo: Count | None = None
     queues: tuple[Count, ...] = ()
@@ -58,7 +58,7 @@ class _Port(_Strict):
 class _File(_Strict):
     bnnhw_design: Literal[1]
     network: str
-    clock_mhz: Annotated[float, Field(gt=0, le=MOST_MHZ)] = 100.0
+    clock_mhz: Annotated[float, Field(strict=True, gt=0, le=MOST_MHZ)] = 100.0
     input: _Port | None = None
     output: _Port | None = None
     logic: d.Logic = d.Logic.LUT6
@@ -91,7 +91,9 @@ def complete(net: Network, data: Any, where: str, target: str = "xc7", most_luts
             layer.name, entry.pe, entry.simd, planes, entry.input_planes or 0, entry.lanes or 0, entry.buffer or 0, entry.registers or 0, entry.fifo or 2,
             entry.queues, entry.weight_memory, entry.window_memory, entry.replay_memory, entry.implementation,
         )  # fmt: skip
-        given.append(_unrolled(net, layer, entry, f, (target, file.logic), most_luts) if entry.implementation is d.Implementation.UNROLLED else f)
+        if isinstance(layer, MatVec) and entry.implementation is d.Implementation.UNROLLED:
+            f = _unrolled(net, layer, entry, f, (target, file.logic), most_luts)
+        given.append(f)
     slowest = slowest_product(net, given)
     design = d.Design(
         net.name,
@@ -114,16 +116,14 @@ def complete(net: Network, data: Any, where: str, target: str = "xc7", most_luts
     return design
 
 
-def _unrolled(net: Network, layer: Layer, entry: _Layer, f: d.Folding, made_of: tuple[str, d.Logic], most_luts: float) -> d.Folding:
+def _unrolled(net: Network, layer: MatVec, entry: _Layer, f: d.Folding, made_of: tuple[str, d.Logic], most_luts: float) -> d.Folding:
     """The folding of an unrolled layer, whose PE and SIMD nobody gives."""
     for key in ("pe", "simd", "planes", "input_planes", "joint"):
         if key in entry.model_fields_set:
             raise BnnhwError(f"layer {layer.name!r}: unrolled it has all of its PE and SIMD; remove {key}")
-    if isinstance(layer, MatVec):
-        check_size(layer, made_of[1].of_netlists, most_luts, lambda: _folded(net, layer, *made_of))
-        made = d.unrolled(layer, f)
-        return made if entry.fifo is None else replace(made, fifo_words=entry.fifo)
-    return f
+    check_size(layer, made_of[1].of_netlists, most_luts, lambda: _folded(net, layer, *made_of))
+    made = d.unrolled(layer, f)
+    return made if entry.fifo is None else replace(made, fifo_words=entry.fifo)
 
 
 def _folded(net: Network, layer: MatVec, target: str, logic: d.Logic) -> str:

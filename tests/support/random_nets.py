@@ -257,8 +257,8 @@ def random_design(net: Network, seed: int) -> d.Design:
             f = replace(f, weight_memory=weights, replay_memory=again, registers=int(styles.choice([0, 0, 1, 2, 5])))
         if d.windowed(layer):
             f = replace(f, window_memory=d.MemoryStyle(styles.choice(list(d.MemoryStyle))))
-        if isinstance(layer, MatVec) and unrolled.random() < UNROLLED and layer.weights.values.size <= LARGEST:
-            f = d.unrolled(layer, f) if d.unrolled_obstacle(layer) is None else f
+        if isinstance(layer, MatVec) and unrolled.random() < UNROLLED and layer.weights.values.size <= LARGEST and d.unrolled_obstacle(layer) is None:
+            f = d.unrolled(layer, replace(f, weight_memory=d.MemoryStyle.AUTO, replay_memory=d.MemoryStyle.AUTO))
         layers.append(f)
     slowest = slowest_product(net, layers)
     layers = [complete_folding(layer, f, slowest) for layer, f in zip(net.layers, layers, strict=True)]

@@ -195,17 +195,42 @@ FOLDINGS = {
     ),
     "unrolled pool": (
         {"maxpool4": {"implementation": "unrolled"}},
-        "layer 'maxpool4': a layer of kind Pool cannot be unrolled; remove implementation",
+        "layer 'maxpool4': implementation unrolled has no meaning for a layer of kind Pool; remove it",
+    ),
+    "folded pool": (
+        {"maxpool4": {"implementation": "folded"}},
+        "layer 'maxpool4': implementation folded has no meaning for a layer of kind Pool; remove it",
+    ),
+    "unrolled with weights in a memory": (
+        {"fc1": {"implementation": "unrolled", "weight_memory": "block"}},
+        "layer 'fc1': unrolled it has no memory of weights; remove weight_memory",
+    ),
+    "unrolled with inputs in a memory": (
+        {"fc1": {"implementation": "unrolled", "replay_memory": "block"}},
+        "layer 'fc1': unrolled it has no memory that sends inputs again; remove replay_memory",
     ),
     "unrolled with pe": ({"fc1": {"implementation": "unrolled", "pe": 4}}, "layer 'fc1': unrolled it has all of its PE and SIMD; remove pe"),
-    "joint sum of one plane": ({"fc1": {"joint": True}}, "layer 'fc1': joint needs a folded product of several input planes, taken together"),
-    "joint sum in turns": ({"conv1": {"joint": True, "input_planes": 1}}, "layer 'conv1': joint needs a folded product of several input planes"),
+    "joint sum of one plane": ({"fc1": {"joint": True}}, "layer 'fc1': its input has one plane, it has no joint sum; remove joint"),
+    "joint sum in turns": (
+        {"conv1": {"joint": True, "input_planes": 1}},
+        "layer 'conv1': its 8 input planes come in 8 turns, it has no joint sum; remove joint",
+    ),
+    "joint sum of one word": (
+        {"conv1": {"joint": True, "pe": 32, "simd": 9}},
+        "layer 'conv1': its weights are one word, it has no joint sum; remove joint",
+    ),
     "joint sum of a pool": ({"maxpool4": {"joint": True}}, "layer 'maxpool4': joint True has no meaning for a layer of kind Pool; remove it"),
     "joint sum unrolled": (
         {"conv1": {"implementation": "unrolled", "joint": True}},
         "layer 'conv1': unrolled it has all of its PE and SIMD; remove joint",
     ),
     "too many registers": ({"fc1": {"registers": 33}}, "layers.fc1.registers: Input should be less than or equal to 32"),
+    "registers that are no number": ({"fc1": {"registers": True}}, "layers.fc1.registers: Input should be a valid integer (given: True)"),
+    "pe that is no number": ({"fc1": {"pe": True}}, "layers.fc1.pe: Input should be a valid integer (given: True)"),
+    "a layer of one word": (
+        {"fc1": "unrolled"},
+        "layers.fc1: Input should be keys with values, such as {pe: 1, simd: 8} (given: 'unrolled'); see docs/design-file.md",
+    ),
     "registers of a pool": ({"maxpool4": {"registers": 1}}, "layer 'maxpool4': registers 1 has no meaning for a layer of kind Pool; remove it"),
     "fifo of one": ({"fc1": {"fifo": 1}}, "layer 'fc1': fifo 1 cannot be; give 2 to 1048576"),
 }
@@ -230,8 +255,15 @@ def test_joint_sums_are_chosen_and_can_be_asked_for(digits: Network) -> None:
     apart = made(joint=False)
     assert not apart["conv1"].joint and "joint: false" in write_design(digits, apart)
     assert not any("JOINT" in i.parameters for i in pipeline(digits, apart).instances)
-    with pytest.raises(BnnhwError, match=r"joint needs .* logic of netlists"):
+    with pytest.raises(BnnhwError, match="layer 'conv1': logic is plain, it has no joint sum; remove joint"):
         d.check(digits, replace(made(), logic=d.Logic.PLAIN))
+
+
+def test_a_pool_is_not_unrolled(digits: Network) -> None:
+    design = fully_folded(digits, 100.0)
+    layers = tuple(replace(f, implementation=d.Implementation.UNROLLED) if f.name == "maxpool4" else f for f in design.layers)
+    with pytest.raises(BnnhwError, match="layer 'maxpool4': a layer of kind Pool cannot be unrolled; remove implementation"):
+        d.check(digits, replace(design, layers=layers))
 
 
 def test_queues_of_a_search_are_enough_whatever_comes_by_line_buffers() -> None:
