@@ -18,9 +18,14 @@ Wide = Mapping[tuple[int, int], int]
 
 def luts(net: Netlist, target: str, wide: Wide) -> int:
     """LUTs of a netlist in the family named `target`."""
-    if net.fabric.xilinx and target not in XILINX:
-        raise BnnhwError(f"logic 'carry' is for {' and '.join(XILINX)}, not for target {target!r}; use logic: lut{LUT_INPUTS[target]}")
+    check_family(net.fabric, target)
     return sum(node_luts(node, target, wide, net.fabric) for node in net.nodes)
+
+
+def check_family(fabric: Fabric, target: str) -> None:
+    """BnnhwError where netlists of `fabric` take primitives that the family named `target` has not."""
+    if fabric.xilinx and target not in XILINX:
+        raise BnnhwError(f"logic 'carry' is for {' and '.join(XILINX)}, not for target {target!r}; use logic: lut{LUT_INPUTS[target]}")
 
 
 def node_luts(node: object, target: str, wide: Wide, fabric: Fabric) -> int:

@@ -18,6 +18,8 @@ from bnnhw.ir.design import Design
 from bnnhw.ir.instances import Instance
 from bnnhw.ir.integer import Network
 from bnnhw.ir.pipeline import pipeline
+from bnnhw.lutmap.cost import check_family
+from bnnhw.lutmap.fabric import FABRICS
 from bnnhw.tools import yosys
 from bnnhw.tools.targets import Cells
 
@@ -65,9 +67,10 @@ def synthesise(
     """Synthesise for the family named `target`, several modules at a time.
 
     `files`: {path: text} of the design's Verilog and memories where they are not those that `emit` gives.
-    `progress`: (done, of all). Errors: ToolError.
+    `progress`: (done, of all). Errors: ToolError; BnnhwError where the design's logic is of another family.
     """
     family, chain, names = yosys.target_of(target), pipeline(net, design), naming(net)
+    check_family(FABRICS[design.logic.of_netlists], target)
     given = files or emit_verilog(net, design)
     jobs: dict[object, Callable[[Path], Cells]] = {}
     """By what is synthesised: equal modules with equal parameters and memories once."""

@@ -19,6 +19,8 @@ from bnnhw.ir.heads import Sums
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
+from bnnhw.lutmap.cost import check_family
+from bnnhw.lutmap.fabric import FABRICS
 from bnnhw.tools import yosys
 from bnnhw.tools.targets import TARGETS
 from bnnhw.verify.frames import Frames
@@ -173,8 +175,9 @@ def first_difference(rung: str, layer: str, want: NDArray[np.integer], got: NDAr
 
 
 def climb(net: Network, design: Design, folder: Path, expected: Expected | None, chosen: Frames, how: Climb, latency: int | None) -> Report:
-    """Compare rung by rung; `latency` is what was predicted. Errors: BnnhwError for frames that do not fit, ToolError."""
+    """Compare rung by rung; `latency` is what was predicted. Errors: BnnhwError for frames or a family that do not fit, ToolError."""
     if how.level == "netlist":
+        check_family(FABRICS[design.logic.of_netlists], how.target)
         yosys.check_sound(yosys.target_of(how.target))
     frames = chosen.x
     rungs = [] if expected is None else [_framework_rung(net, expected)]

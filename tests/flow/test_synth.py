@@ -133,6 +133,21 @@ def test_a_folder_that_lacks_a_file_is_refused(folder: Path, tmp_path: Path) -> 
         bnnhw.synth(tmp_path / "copy", "ice40")
 
 
+CARRY = {
+    "estimate": lambda made: bnnhw.estimate(made, "ecp5"),
+    "synth": lambda made: bnnhw.synth(made, "ecp5"),
+    "power": lambda made: bnnhw.power(made, "ecp5", frames=1, most_cycles=10),
+    "verify": lambda made: bnnhw.verify(made, level="netlist", target="ecp5"),
+}
+
+
+@pytest.mark.parametrize("command", CARRY)
+def test_primitives_are_for_their_families(command: str, tmp_path: Path) -> None:
+    bnnhw.generate("digits_mlp", tmp_path / "d", fps=5_000, target="xc7", primitives=True)
+    with pytest.raises(bnnhw.BnnhwError, match=r"^logic 'carry' is for xc7 and xcup, not for target 'ecp5'; use logic: lut4$"):
+        CARRY[command](tmp_path / "d")
+
+
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The only folder in which programs are looked for, at first empty."""
