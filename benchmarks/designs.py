@@ -30,6 +30,13 @@ from support.practical import practical_network
 
 ZOO = (("digits_mlp", 1_000), ("digits_mlp", 100_000), ("digits_cnn", 1_000), ("digits_cnn", 10_000))
 """Network of the zoo and frames a second at 100 MHz."""
+SEARCHED = (
+    ("digits_mlp", "luts", 1), ("digits_mlp", "luts", 20_000), ("digits_mlp", "luts", 50_000), ("digits_mlp", "area", 1_000_000),
+    ("digits_cnn", "block_rams", 1), ("digits_cnn", "luts", 20_000),
+)  # fmt: skip
+"""Network of the zoo, what its design has least of, and frames a second: designs as the search finds them."""
+KEPT = Path(__file__).parent / "searched"
+"""Their design files."""
 COMPARED = {
     10_000: 5, 10_001: 30, 10_002: 10, 10_003: 10, 10_004: 100, 10_008: 30, 10_013: 10, 10_015: 30, 10_017: 30, 10_020: 30, 10_022: 30,
 }  # fmt: skip
@@ -48,12 +55,24 @@ def random_design(seed: int, speed: int, logic: Logic) -> tuple[str, Network, De
     return f"net{seed}_{speed}", net, with_registers(net, apart(found))
 
 
+def searched_design(name: str, minimised: str, rate: int, target: str) -> tuple[str, Network, Design]:
+    """What a search found once, with the model of that time; it is kept, so that what was synthesised stays the same design."""
+    net, title = lower(frontend.load(name)).network, f"{name}_{minimised}_{rate}"
+    file = KEPT / target / f"{title}.yaml"
+    if not file.is_file():
+        slowest = pipeline(net, schedule.fully_folded(net, 100.0)).interval
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(schedule.write_design(net, schedule.Folder(net, target, 100.0, minimised).least(min(slowest, int(1e8 / rate)))))
+    return title, net, schedule.read_design(net, file)
+
+
 def designs(target: str) -> Iterator[tuple[str, str, Network, Design]]:
     """Role, name, network and design, with the logic that suits a family."""
     logic = LOGIC[target]
     for name, rate in ZOO:
         net = lower(frontend.load(name)).network
         yield "compared", f"{name}_{rate}", net, schedule.fold_for_interval(net, int(1e8 / rate), 100.0, logic)
+    yield from (("compared", *searched_design(*chosen, target)) for chosen in SEARCHED)
     yield from (("compared", *random_design(*chosen, logic)) for chosen in COMPARED.items())
     yield from (("calibration", *random_design(*chosen, logic)) for chosen in CALIBRATION.items())
 

@@ -57,6 +57,8 @@ WANTED = {
     "bnn_table": 6, "bnn_gather": 10,
 }  # fmt: skip
 """Instances of each module; wires and resets are not swept."""
+SEARCHED = {"bnn_matvec": 18, "bnn_replay": 16, "bnn_window": 8, "bnn_gearbox": 6, "bnn_threshold": 6, "bnn_affine": 4}
+"""Instances besides, as searches choose them for least LUTs: narrow ones, and block memories that need not be any."""
 LINE_BUFFERS, JOINT_SUMS = 24, 24
 LARGEST = 1600
 """XNOR lanes of an instance; more would take the time of many."""
@@ -88,6 +90,15 @@ def designs() -> Iterator[tuple[Network, Design]]:
             except BnnhwError:  # faster than any folding
                 continue
         seed += 1
+
+
+def searched() -> Iterator[tuple[Network, Design]]:
+    """Networks with the designs that searches find, without end."""
+    for seed in count(30_000):
+        net, rng = practical_network(seed, "net"), np.random.default_rng(seed)
+        folder = schedule.Folder(net, "xc7", 100.0, "luts")
+        slowest = pipeline(net, schedule.fully_folded(net, 100.0)).interval
+        yield net, apart(folder.least(max(16, int(slowest / 10 ** rng.uniform(0, 2.5)))))
 
 
 def apart(design: Design) -> Design:
@@ -150,9 +161,16 @@ def lanes(i: Instance) -> int:
 
 
 def drawn() -> list[Sample]:
-    """The instances of the sweep: of every design the first of each module, as long as that module is wanted."""
+    """The instances of the sweep."""
+    small = (s for s in line_buffers() if lanes(s[0]) <= LARGEST)
+    usual = firsts(islice(designs(), 400), WANTED)
+    return [*usual, *islice(small, LINE_BUFFERS), *islice(joint_sums(), JOINT_SUMS), *firsts(islice(searched(), 60), SEARCHED)]
+
+
+def firsts(chosen: Iterable[tuple[Network, Design]], wanted: dict[str, int]) -> list[Sample]:
+    """Of every design the first instance of each module, as long as that module is wanted."""
     found: dict[str, dict[str, Sample]] = defaultdict(dict)
-    for net, design in islice(designs(), 400):
+    for net, design in chosen:
         names, logics = naming(net), (design.logic,) if design.logic is Logic.PLAIN else LUTS
         made = {logic: (pipeline(net, other), emit_verilog(net, other)) for logic in logics if (other := replace(design, logic=logic))}
         taken: set[str] = set()
@@ -160,17 +178,16 @@ def drawn() -> list[Sample]:
             key = json.dumps(i.parameters)
             if i.module in RAMS and i.parameters.get("STYLE") == DISTRIBUTED:  # which not every family has
                 continue
-            if i.module in taken or len(found[i.module]) >= WANTED.get(i.module, 0) or key in found[i.module] or lanes(i) > LARGEST:
+            if i.module in taken or len(found[i.module]) >= wanted.get(i.module, 0) or key in found[i.module] or lanes(i) > LARGEST:
                 continue
             found[i.module][key] = (
                 i,
                 {logic: (names.module_of(i), *sources(files, chain.instances[n], names)) for logic, (chain, files) in made.items()},
             )
             taken.add(i.module)
-        if all(len(found[module]) >= n for module, n in WANTED.items()):
+        if all(len(found[module]) >= n for module, n in wanted.items()):
             break
-    small = (s for s in line_buffers() if lanes(s[0]) <= LARGEST)
-    return [*(sample for module in WANTED for sample in found[module].values()), *islice(small, LINE_BUFFERS), *islice(joint_sums(), JOINT_SUMS)]
+    return [sample for module in wanted for sample in found[module].values()]
 
 
 def measured(sample: Sample, target: Target, folder: Path) -> tuple[float, ...]:

@@ -229,7 +229,7 @@ FOLDINGS = {
     "pe that is no number": ({"fc1": {"pe": True}}, "layers.fc1.pe: Input should be a valid integer (given: True)"),
     "a layer of one word": (
         {"fc1": "unrolled"},
-        "layers.fc1: Input should be keys with values, such as {pe: 1, simd: 8} (given: 'unrolled'); see docs/design-file.md",
+        "layers.fc1: Input should be keys with values (given: 'unrolled'); see docs/design-file.md",
     ),
     "registers of a pool": ({"maxpool4": {"registers": 1}}, "layer 'maxpool4': registers 1 has no meaning for a layer of kind Pool; remove it"),
     "fifo of one": ({"fc1": {"fifo": 1}}, "layer 'fc1': fifo 1 cannot be; give 2 to 1048576"),
