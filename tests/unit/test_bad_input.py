@@ -90,7 +90,7 @@ DESCRIPTIONS = {
     "pool of sums": (lambda d: d["layers"].append({"type": "maxpool", "kernel": 1}), "a max pool of sums ends the network"),
     "pool padded too far": (lambda d: d["layers"].insert(3, {"type": "maxpool", "kernel": 2, "pad": 2}), "exceeds half of the kernel"),
     "classes": (lambda d: d.update(classes=["a"]), "network 'n': 1 classes are named, it has 2 outputs; name each once"),
-    "a list": (lambda d: d.update(input=[]), "input: Input should be a valid dictionary"),
+    "a list": (lambda d: d.update(input=[]), "input: Input should be keys with values"),
 }
 
 

@@ -51,7 +51,7 @@ def test_memories_become_what_yosys_made_of_them() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_stated_errors_are_those_of_the_stored_designs(target: str) -> None:
     found = fit.measured(target)
-    assert len({c.name for c in found}) == len(found) == 30
+    assert len({c.name for c in found}) == len(found) == 36
     for kind in fit.FITTED:
         errors = fit.judged(found, dict(model(target).whole), kind)
         most, worst = model(target).errors[kind]

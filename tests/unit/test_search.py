@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import astuple, replace
 from functools import lru_cache
 from itertools import product
-from math import inf, prod
+from math import ceil, inf, prod
 from operator import add, mul
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,15 @@ from bnnhw.estimate.memories import LUT_RAMS
 from bnnhw.estimate.power import expected_picojoules
 from bnnhw.estimate.resources import Cost, cost, estimate, model, sums
 from bnnhw.ir import design as d
+from bnnhw.ir.encoding import Encoding
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.heads import Sums, Thresholds
 from bnnhw.ir.instances import Instance, Pipeline
-from bnnhw.ir.integer import PORT, Network
+from bnnhw.ir.integer import PORT, InputPort, Network
 from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.pipeline import pipeline
+from bnnhw.ir.weights import Weights
+from bnnhw.ir.window import Window
 from bnnhw.lower import lower
 from bnnhw.schedule import board, fold_for_interval, fully_folded
 from bnnhw.schedule.choices import Choices
@@ -224,6 +228,32 @@ def test_what_is_found_costs_what_was_found_in_groups_too() -> None:
     assert unrolled > 5
 
 
+def test_no_other_lanes_between_dense_layers_are_better() -> None:
+    """Every PE before a product, and SIMD of it, of as many turns, in a network wide enough that few of them are in the search."""
+    rng, code, better = np.random.default_rng(0), Encoding.bipolar(), 0
+    weights = [Weights.of_values(rng.choice([-1, 1], shape)) for shape in ((100, 64), (10, 100))]
+    heads = (Thresholds(np.zeros((1, 100, 1), np.int64), code), Sums(np.ones(10, np.int64), np.zeros((1, 10), np.int64)))
+    windows = (Window.dense((64, 1, 1)), Window.dense((100, 1, 1)))
+    layers = (MatVec(f"fc{n}", code, *made) for n, made in enumerate(zip(windows, weights, heads, strict=True)))
+    net = Network("net", InputPort((64, 1, 1), "bipolar"), code, tuple(layers))
+    folder = Folder(net, "xc7", 100.0)
+    for interval in (15, 25, 40):
+        best = folder.least(interval)
+        first, second = best.layers
+        same_pe, same_simd = ([n for n in range(1, 101) if ceil(100 / n) == ceil(100 / most)] for most in (first.pe, second.simd))
+        for pe, simd in product(same_pe, same_simd):
+            design = with_registers(net, replace(best, layers=(replace(first, pe=pe), replace(second, simd=simd))))
+            assert area(net, design) >= area(net, best) * (1 - 1e-9), (interval, pe, simd)
+        better += min(same_simd) < second.simd
+    assert better
+
+
+def area(net: Network, design: d.Design) -> float:
+    """What `area` minimises."""
+    cells = sums(pipeline(net, design), "xc7")
+    return cells.luts + cells.block_rams * SHARES["xc7"][0] + cells.dsps * SHARES["xc7"][1]
+
+
 @pytest.mark.parametrize(("target", "logic"), [*((target, LOGIC[target]) for target in FAMILIES), ("xc7", d.Logic.CARRY)])
 def test_no_bound_is_above_the_price(target: str, logic: d.Logic) -> None:
     """What a search leaves out it leaves out by these bounds."""
@@ -321,7 +351,7 @@ def test_a_board_file_of_ones_own(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("bnnhw_board: 1\ntitle: x\n", "part: Field required; see boards/arty_a7_35/board.yaml"),
-        ("", "board: Input should be a valid dictionary or instance of Board (given: None); see "),
+        ("", "board: Input should be keys with values (given: None); see "),
         (ICEBREAKER.replace("luts: 5280", "luts: -5"), "luts: Input should be greater than or equal to 0 (given: -5); see "),
         (ICEBREAKER.replace("clock_mhz: 12", "clock_mhz: .inf"), "clock_mhz: Input should be less than or equal to 10000 (given: inf); see "),
         (ICEBREAKER.replace("clock_mhz: 12", "clock_mhz: 20000"), "clock_mhz: Input should be less than or equal to 10000 (given: 20000); see "),
