@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from decimal import ROUND_DOWN, Context
 from functools import cached_property
 from importlib.metadata import version
 from math import inf
@@ -114,6 +115,11 @@ class Request:
         has = {f.name: getattr(self._board, f.name) * self.utilisation for f in fields(schedule.Budget)} if self._board else {}
         return schedule.Budget(**(has | self._limits))
 
+    def folder(self, net: Network) -> schedule.Folder:
+        """What finds the design."""
+        logic = Logic.CARRY if self.primitives else None
+        return schedule.Folder(net, self.family, self.clock, self.minimise, self.budget, self.lut_levels, logic)
+
     @cached_property
     def _board(self) -> schedule.Board | None:
         return None if self.board is None else schedule.board(resource_folder("boards"), self.board)
@@ -179,7 +185,7 @@ def choose_design(net: Network, *, progress: Callable[[int, int], None] | None =
         return chosen
     if asked.fully_folded:
         return schedule.fully_folded(net, asked.clock)
-    folder = schedule.Folder(net, family, asked.clock, asked.minimise, budget, asked.lut_levels, Logic.CARRY if asked.primitives else None)
+    folder = asked.folder(net)
     if asked.fps is None and budget.limited:
         return folder.fastest(progress)
     return folder.least(int(asked.clock * 1e6 / (DEFAULT_FPS if asked.fps is None else asked.fps)))
@@ -432,6 +438,7 @@ def explore(
     *,
     evaluate: str = "estimate",
     targets: Sequence[str] | None = None,
+    front: int | None = None,
     weights: str | Path | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
@@ -441,7 +448,8 @@ def explore(
     """Evaluate designs of a network in parallel and find the best: the fewest LUTs for the most frames a second.
 
     `net` as for `info`; `folding`: keywords of `choose_design`, each with a list of values, of which every combination is a
-    point; `targets`: xc7, or the board's, if None; `evaluate`: estimate, synth or simulate; `jobs`: processes here, or `cluster`: dask://host:port, ray://host:port.
+    point; `front`: in place of `fps` so many rates, from the slowest design to the fastest that there is, and least LUTs for each; `targets`:
+    xc7, or the board's, if None; `evaluate`: estimate, synth or simulate; `jobs`: processes here, or `cluster`: dask://host:port, ray://host:port.
     `out` keeps results: what it has is not evaluated again (docs/explore.md). A point that fails is told of in the result.
     Errors: BnnhwError for input that concerns all points, ToolError where a tool is missing.
     """
@@ -458,6 +466,8 @@ def explore(
     evaluation, folder = EVALUATIONS[evaluate], _out(out)
     points = tuple(dict.fromkeys(_checked(point, evaluation.for_target) for point in grid(folding, targets or [""])))
     network = _network(net, weights)
+    if front is not None:
+        points = tuple(faster for point in points for faster in _front(network, point, front))
     made = evaluate_all(
         network_bytes(network), points, folder, evaluation=evaluation, choose=choose_design, jobs=jobs, cluster=cluster, progress=progress
     )
@@ -465,6 +475,22 @@ def explore(
     if not seen or not draw_front(f"{network.name}: designs", seen, places(made.front), plot):
         plot.unlink(missing_ok=True)
     return made
+
+
+def _front(net: Network, point: Point, count: int) -> Iterator[Point]:
+    """The point with so many rates, evenly spread on a logarithmic scale, each to be had with least LUTs."""
+    given: dict[str, Any] = {"minimise": "luts", **dict(point.request)}
+    asked = Request(**{"target": point.target or None, "fps": LEAST_FPS, **given})
+    if count < 2 or "fps" in given or asked.budget.limited:
+        raise BnnhwError(f"explore: a front of {count} rates cannot be here; give 2 or more, and neither rates nor budgets or boards beside")
+    folder = asked.folder(net)
+    for interval in np.unique(np.geomspace(folder.shortest(), folder.slowest, count).round()).tolist():
+        yield replace(point, request=(*given.items(), ("fps", _rounded_down(asked.clock * 1e6 / interval))))
+
+
+def _rounded_down(x: float) -> float:
+    """A number of six digits."""
+    return float(Context(prec=6, rounding=ROUND_DOWN).create_decimal(x))
 
 
 def _checked(point: Point, for_target: bool) -> Point:

@@ -257,6 +257,11 @@ def explore(
     out_folder: Annotated[str, typer.Option("--out", metavar="<folder>", help="Folder for the results; those that it has are not evaluated again.")],
     weights: Weights = None,
     fps: Annotated[str | None, typer.Option(help="Frames a second to reach, commas between (100 if nothing is said).")] = None,
+    front: Annotated[
+        int | None,
+        typer.Option(metavar="<count>", help="So many rates in place of --fps, from the slowest design to the fastest, with least LUTs each."),
+    ] = None,
+    minimise: Annotated[str | None, typer.Option(help="What designs have least of, commas between: area, luts, block_rams or energy.")] = None,
     clock: Annotated[str | None, typer.Option(help="Clocks in MHz, commas between (100 if nothing is said).")] = None,
     target: Annotated[
         str | None, typer.Option(help="Families of FPGAs, commas between: xc7 (or the boards', if nothing is said), xcup, ecp5, ice40, gowin.")
@@ -271,8 +276,7 @@ def explore(
     """Evaluate many designs in parallel: tables of all, of the best, and a plot."""
     asked = {"fps": fps, "clock_mhz": clock, "max_luts": max_luts}
     folding: dict[str, Any] = {name: _numbers(name, text) for name, text in asked.items() if text is not None}
-    if board is not None:
-        folding["board"] = board.split(",")
+    folding |= {name: text.split(",") for name, text in {"board": board, "minimise": minimise}.items() if text is not None}
     with _bars() as bars:
         task = bars.add_task("evaluate", total=None)
 
@@ -280,7 +284,7 @@ def explore(
             bars.update(task, completed=done, total=total, description=f"evaluate, {failed} failed" if failed else "evaluate")
 
         made = api.explore(
-            net, out_folder, evaluate=evaluate, targets=target and target.split(","), weights=weights, jobs=jobs, cluster=cluster, progress=progress,
+            net, out_folder, evaluate=evaluate, targets=target and target.split(","), front=front, weights=weights, jobs=jobs, cluster=cluster, progress=progress,
             **folding,
         )  # fmt: skip
     print(json.dumps(made.as_dict())) if as_json else _print_exploration(made, out_folder)

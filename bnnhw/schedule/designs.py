@@ -21,7 +21,7 @@ from bnnhw.lutmap.layer import check_size
 from bnnhw.schedule.boards import MOST_MHZ
 from bnnhw.schedule.folding import complete_folding, fold_layer, input_lanes, output_lanes, slowest_product, with_queues
 from bnnhw.schedule.queues import join_queues
-from bnnhw.schedule.stages import with_joint, with_registers
+from bnnhw.schedule.stages import LOGIC, with_joint, with_registers
 
 LONG_KEY = 120
 FOLDED_BEATS = 64
@@ -61,7 +61,7 @@ class _File(_Strict):
     clock_mhz: Annotated[float, Field(strict=True, gt=0, le=MOST_MHZ)] = 100.0
     input: _Port | None = None
     output: _Port | None = None
-    logic: d.Logic = d.Logic.LUT6
+    logic: d.Logic | None = None
     layers: dict[str, _Layer]
 
 
@@ -74,6 +74,7 @@ def complete(net: Network, data: Any, where: str, target: str = "xc7", most_luts
         file = _File.model_validate(data)
     except ValidationError as e:
         raise BnnhwError(f"{where}: {first_problem(e, 'design')}; see docs/design-file.md") from None
+    logic = LOGIC[target] if file.logic is None else file.logic
     if file.network != net.name:
         raise BnnhwError(f"{where}: is for network {file.network[:60]!r}, not {net.name!r}; take the design of this network")
     names = [layer.name for layer in net.layers]
@@ -92,7 +93,7 @@ def complete(net: Network, data: Any, where: str, target: str = "xc7", most_luts
             entry.queues, entry.weight_memory, entry.window_memory, entry.replay_memory, entry.implementation,
         )  # fmt: skip
         if isinstance(layer, MatVec) and entry.implementation is d.Implementation.UNROLLED:
-            f = _unrolled(net, layer, entry, f, (target, file.logic), most_luts)
+            f = _unrolled(net, layer, entry, f, (target, logic), most_luts)
         given.append(f)
     slowest = slowest_product(net, given)
     design = d.Design(
@@ -101,7 +102,7 @@ def complete(net: Network, data: Any, where: str, target: str = "xc7", most_luts
         file.input.lanes if file.input else input_lanes(net, slowest),
         file.output.lanes if file.output else output_lanes(net, slowest),
         tuple(complete_folding(layer, f, slowest) for layer, f in zip(net.layers, given, strict=True)),
-        file.logic,
+        logic,
     )
     d.check(net, with_queues(net, design))
     asked = [file.layers.get(f.name, _Layer()) for f in design.layers]

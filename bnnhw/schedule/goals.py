@@ -111,7 +111,7 @@ class Folder:
 
         `progress`: (done, of all). Errors: BnnhwError.
         """
-        slowest = pipeline(self.net, fully_folded(self.net, self.clock_mhz)).interval
+        slowest = self.slowest
         if not self._search.possible(self._limits, slowest):
             self._refuse(slowest)
         low, asked, done, missed, steps = 1, 1, 0, 0, 2 * slowest.bit_length()
@@ -153,16 +153,26 @@ class Folder:
     def _design(self, found: Found, interval: int) -> d.Design:
         return d.Design(self.net.name, self.clock_mhz, *self._search.choices.ports(interval), self._search.choices.foldings(found.path), self.logic)
 
-    def _unreached(self, interval: int) -> BnnhwError:
-        """What says how fast the fastest design is, which is slower."""
-        weights, low, high = self._weights("luts", interval), interval + 1, pipeline(self.net, fully_folded(self.net, self.clock_mhz)).interval
+    @property
+    def slowest(self) -> int:
+        """Cycles a frame of the design that is folded most."""
+        return pipeline(self.net, fully_folded(self.net, self.clock_mhz)).interval
+
+    def shortest(self, low: int = 1) -> int:
+        """Cycles a frame, from `low` on, of the fastest design that there is, whatever its size."""
+        weights, high = self._weights("luts", low), self.slowest
         while low < high:
             middle = (low + high) // 2
             if self._search.best(weights, middle) is None:
                 low = min(high, self._search.choices.later(middle))
             else:
                 high = middle
-        best = self._search.best(weights, high)
+        return high
+
+    def _unreached(self, interval: int) -> BnnhwError:
+        """What says how fast the fastest design is, which is slower."""
+        high = self.shortest(interval + 1)
+        best = self._search.best(self._weights("luts", interval), high)
         assert best is not None
         return unreached(self.net, interval, pipeline(self.net, self._design(best, high)), self.clock_mhz)
 

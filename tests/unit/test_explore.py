@@ -127,6 +127,16 @@ def test_a_result_regenerates_its_design(tmp_path: Path, evaluated: list[float])
     assert made.pipeline.interval == point.values["interval_cycles"]
 
 
+def test_a_front_goes_from_the_slowest_design_to_the_fastest(tmp_path: Path) -> None:
+    found = bnnhw.explore("digits_mlp", tmp_path, front=4, jobs=1)
+    rates, luts = ([float(r.values[name]) for r in found.front] for name in ("frames_per_second", "luts"))
+    assert len(found.front) == 4 == found.evaluated and not found.failed
+    assert rates == sorted(rates) and luts == sorted(luts)
+    assert rates[-1] == 1e8 and rates[0] == 1e8 / 8192
+    least = bnnhw.info("digits_mlp", fps=rates[0], minimise="luts")
+    assert least["interval_cycles"] == found.front[0].values["interval_cycles"] == 8192
+
+
 def test_the_command_prints_the_front_and_exits_with_1_where_a_point_failed(tmp_path: Path, evaluated: list[float]) -> None:
     arguments = ["explore", "--net", "digits_mlp", "--out", str(tmp_path), "--evaluate", "synth", "--jobs", "1", "--target", "xc7,ice40"]
     result = CliRunner().invoke(app, [*arguments, "--fps", "100,20000", "--clock", "100,666"])
@@ -171,6 +181,13 @@ def test_a_worker_with_another_version_is_told_of(tmp_path: Path) -> None:
         (["--board", "nope"], "board 'nope' is not known; give one of arty_a7_100, "),
         (["--board", "basys3,icebreaker", "--target", "xc7"], "folding: board 'icebreaker' has an FPGA of ice40, not xc7; remove --target"),
         (["--out", ""], "output '': names no folder; give --out a name, a dot for the current folder"),
+        (["--front", "1"], "explore: a front of 1 rates cannot be here; give 2 or more, and neither rates nor budgets or boards beside"),
+        (
+            ["--front", "4", "--fps", "10"],
+            "explore: a front of 4 rates cannot be here; give 2 or more, and neither rates nor budgets or boards beside",
+        ),
+        (["--front", "4", "--board", "zc706"], "explore: a front of 4 rates cannot be here; give 2 or more, and neither rates nor "),
+        (["--minimise", "luts,all"], "folding: 'all' cannot be minimised; give one of area, luts, block_rams, energy"),
         (["--jobs", "0"], "explore: 0 jobs evaluate nothing; give at least 1"),
         (["--jobs", "2", "--cluster", "dask://here:1"], "explore: a cluster has as many jobs as it has cores; give --jobs or --cluster"),
         (["--cluster", "here:8786"], "cluster 'here:8786': is no address of a cluster; give dask://host:port or ray://host:port"),

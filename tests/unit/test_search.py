@@ -335,6 +335,13 @@ def test_a_design_file_is_held_against_a_budget(tmp_path: Path) -> None:
         choose_design(digits(), design=file, max_luts=2000)
 
 
+def test_a_design_file_without_logic_takes_what_suits_the_target(tmp_path: Path) -> None:
+    file = tmp_path / "d.yaml"
+    file.write_text("bnnhw_design: 1\nnetwork: digits_mlp\nlayers: {fc1: {pe: 2, simd: 8}, fc2: {implementation: unrolled}, fc3: {pe: 1, simd: 8}}\n")
+    chosen = {target: choose_design(digits(), design=file, target=target).logic for target in (None, *FAMILIES)}
+    assert chosen == {None: d.Logic.LUT6, **{target: LOGIC[target] for target in FAMILIES}}
+
+
 def test_the_least_area_at_a_frame_a_cycle_is_unrolled() -> None:
     made = choose_design(digits(), fps=1e8)
     products = [f.implementation for layer, f in zip(digits().layers, made.layers, strict=True) if isinstance(layer, MatVec)]
