@@ -230,19 +230,21 @@ HOW = [
 ]
 
 
-@pytest.mark.parametrize("how", HOW, ids=str)
+@pytest.mark.parametrize(("logic", "how"), [*(("lut6", how) for how in HOW), ("lut4", Sharing()), ("carry", Sharing())], ids=str)
 @pytest.mark.parametrize("density", [1.0, 0.5, 0.1])
-def test_layers_near_their_limits(density: float, how: Sharing) -> None:
-    """Vectors whose sum is within 2 of the limit are half of those that are tried."""
+def test_layers_near_their_limits(density: float, logic: str, how: Sharing) -> None:
+    """On vectors of each neuron, of which half have a sum within 2 of its limit."""
     rng = rng_of("layers", density)
     weights = rng.choice([-1, 1], (40, 96)) * (rng.random((40, 96)) < density)
     weights[weights.any(1) == 0, 0] = 1
-    x = rng.integers(0, 2, (1000, 96)).astype(np.uint8)
-    total = (2 * x.astype(np.int64) - 1) @ weights.T
-    limits = total[rng.integers(0, 1000, 40), np.arange(40)]
-    net = unrolled(dense(weights, limits), "lut6", how)
-    assert (evaluate(net, x) == (total >= limits)).all()
-    assert (abs(total - limits) <= 2).any(0).all()
+    drawn = rng.integers(0, 2, (4000, 96)).astype(np.uint8)
+    total = (2 * drawn.astype(np.int64) - 1) @ weights.T
+    limits = total[rng.integers(0, 4000, 40), np.arange(40)]
+    near = abs(total - limits) <= 2
+    tried = np.array([[*rng.choice(np.flatnonzero(column), 50), *rng.integers(0, 4000, 50)] for column in near.T])
+    assert (near[tried, np.arange(40)[:, None]].mean(1) >= 0.5).all()
+    net = unrolled(dense(weights, limits), logic, how)
+    assert (evaluate(net, drawn[tried.ravel()]) == (total >= limits)[tried.ravel()]).all()
 
 
 def test_layers_of_random_networks() -> None:
