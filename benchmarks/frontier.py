@@ -44,9 +44,12 @@ FPS = 1e8
 """A frame a cycle at 100 MHz: all layers unrolled."""
 RTL_FRAMES = 2000
 PUBLISHED = (
-    ("FINN, SFC-max", 95.83, 91_131), ("FINN, LFC-max", 98.4, 82_988), ("PolyLUT", 96.0, 70_673), ("NeuraLUT", 96.0, 54_798),
+    ("FINN, SFC-max", 95.83, 91_131, (0, -14)), ("FINN, LFC-max", 98.4, 82_988, (0, -14)),
+    ("PolyLUT", 96.0, 70_673, (0, 6)), ("NeuraLUT", 96.0, 54_798, (-6, -3)), ("PolyLUT-Add", 96.0, 14_810, (-6, -3)),
+    ("TreeLUT", 96.0, 3_499, (46, -3)), ("TreeLUT", 97.0, 4_478, (46, -3)),
+    ("DWN", 97.1, 692, (-6, -3)), ("DWN", 97.9, 1_413, (-6, -3)), ("DWN", 98.3, 4_082, (-6, -3)),
 )  # fmt: skip
-"""Percent and LUTs as published."""
+"""Percent and LUTs as published, and where the plot has the name."""
 
 
 def points() -> list[dict[str, Any]]:
@@ -115,7 +118,7 @@ def draw(done: list[dict[str, Any]]) -> None:
     figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
     for kind, title in (("built", "bnnhw, layers"), ("luts", "bnnhw, whole design")):
         axis.plot([f[kind] for f in done], [f["accuracy"] for f in done], "o-", label=title)
-    for (name, accuracy, cells), offset in zip(PUBLISHED, ((0, -14), (0, -14), (0, 6), (-6, -3)), strict=True):
+    for name, accuracy, cells, offset in PUBLISHED:
         axis.plot(cells, accuracy, "s", color="grey")
         axis.annotate(name, (cells, accuracy), textcoords="offset points", xytext=offset, ha="right", fontsize=8)
     axis.set(xscale="log", xlabel="LUT6", ylabel="MNIST test accuracy, %")
