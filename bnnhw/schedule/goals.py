@@ -178,8 +178,7 @@ class Folder:
 
     def _refuse(self, interval: int) -> None:
         """Say by how much the budget is too small."""
-        slowest = pipeline(self.net, fully_folded(self.net, self.clock_mhz)).interval
-        remedy = "give more, or lower --fps" if interval < slowest else "give a larger budget or board"
+        remedy = "give more, or lower --fps" if interval < self.slowest else "give a larger budget or board"
         nearest = self._search.nearest(self._limits, interval)
         assert nearest is not None
         had = {kind: float(costs) * self.whole[kind] for kind, costs in zip(COSTS, nearest.costs, strict=True)}
