@@ -48,7 +48,7 @@ STEPS = {
     "again": Sharing(),
     "one reference": Sharing(references=1),
 }
-"""What is shared, one more at a time; what the last one adds is no default."""
+"""What is shared, one more at a time; then all of it, but with a single reference."""
 SHAPES = (("256x64", 256, 64, 1.0), ("256x256", 256, 256, 1.0), ("256x64, half zeros", 256, 64, 0.5), ("256x64, 90% zeros", 256, 64, 0.1))
 TRAINED = {"digits_mlp": ("fc1", "fc2", "fc3"), "bnn_cifar10": ("conv1", "conv2", "fc3")}
 """Layers of the zoo's networks."""

@@ -175,7 +175,7 @@ def _unrolled(chain: Pipeline, names: Naming) -> dict[str, str]:
     return found
 
 
-WIRES = ("bnn_planes", "bnn_pad")
+CLOCKLESS = ("bnn_planes", "bnn_pad")
 """Modules without a clock."""
 
 
@@ -185,7 +185,7 @@ def _instance(i: Instance, made: dict[str, str], names: Naming) -> dict[str, obj
     parameters = parameter_texts(i)
     if i.memory:
         parameters.append(("FILE", f'"{names.memory(i)}"'))
-    ports = [] if i.module in WIRES else [("clk", "aclk"), ("rst", "rst")]
+    ports = [] if i.module in CLOCKLESS else [("clk", "aclk"), ("rst", "rst")]
     for side, wire in zip(("s",) if len(i.reads) < 2 else ("a", "b"), i.reads, strict=False):
         source, branch = made[wire.source], "" if wire.branch is None else f"[{wire.branch}]"
         ports += [(f"{side}_data", f"{source}_data"), (f"{side}_valid", f"{source}_valid{branch}"), (f"{side}_ready", f"{source}_ready{branch}")]

@@ -9,7 +9,7 @@ from math import gcd
 
 import numpy as np
 
-from bnnhw.ir.encoding import I64, Alphabet, signed_bits
+from bnnhw.ir.encoding import I64, Alphabet, Integers, signed_bits
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.heads import Sums, Thresholds
 from bnnhw.ir.instances import Memory
@@ -125,6 +125,15 @@ def gives_numbers(layer: MatVec) -> bool:
     """Whether the totals of an unrolled product are its outputs, but for a constant that is the same at every place."""
     head = layer.head
     return isinstance(head, Sums) and head.fixed is None and len(head.per_class) == 1 and (head.scale == 1).all()
+
+
+def number_bits(layer: MatVec) -> int:
+    """Bits of each number that an unrolled product gives: its output, or a total for the head behind."""
+    if gives_numbers(layer):
+        assert isinstance(layer.out, Integers)
+        return layer.out.bits
+    low, high = layer.dot_range
+    return signed_bits(int(low.min()), int(high.max()))
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,19 @@ from bnnhw.ir import design as d
 from bnnhw.ir.contents import head_fields
 from bnnhw.ir.encoding import Format, Integers, signed_bits
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.hardware import Headed, affine_terms, gate, gives_levels, gives_numbers, head_form, head_range, index_bits, plane_terms, popcount_form
+from bnnhw.ir.hardware import (
+    Headed,
+    affine_terms,
+    gate,
+    gives_levels,
+    gives_numbers,
+    head_form,
+    head_range,
+    index_bits,
+    number_bits,
+    plane_terms,
+    popcount_form,
+)
 from bnnhw.ir.heads import Fixed, Sums
 from bnnhw.ir.instances import Instance, Memory, Pipeline, Stream, Wire
 from bnnhw.ir.integer import PORT, Network
@@ -185,17 +197,14 @@ class Parts(Wiring):
     def unrolled(self, layer: MatVec, f: d.Folding, end: Wire) -> Wire:
         """An unrolled product with its thresholds, or with its totals and their head behind them."""
         outputs, pixels, name = layer.weights.outputs, layer.window.out_pixels, layer.name
-        low, high = layer.dot_range
-        planes, bits = (layer.out.planes, 1) if gives_levels(layer) else (1, signed_bits(int(low.min()), int(high.max())))
-        if gives_numbers(layer):
-            assert isinstance(layer.out, Integers)
-            bits = layer.out.bits
+        planes, bits = (layer.out.planes, 1) if gives_levels(layer) else (1, number_bits(layer))
         parameters: dict[str, int | str] = {"LATENCY": f.registers + 1, "LOGIC": str(self.logic.of_netlists)}
         m = Stream(outputs * pixels, outputs, outputs, planes, bits)
         end = self.add("bnn_unrolled", f"{name}_unrolled", name, parameters, (end,), m, pixels, product=layer)
-        if gives_numbers(layer) and layer is self.net.layers[-1]:
-            return self.pad(name, name, end, outputs, outputs, d.port_bits(layer.out))
-        return end if gives_levels(layer) or gives_numbers(layer) else self.head(layer, f, 1, end, Memory.TOTAL)
+        if not gives_levels(layer) and not gives_numbers(layer):
+            return self.head(layer, f, 1, end, Memory.TOTAL)
+        last = gives_numbers(layer) and layer is self.net.layers[-1]
+        return self.pad(name, name, end, outputs, outputs, d.port_bits(layer.out)) if last else end
 
     def popcounts(self, f: d.Folding, words: int) -> dict[str, int | str]:
         """Parameters of the popcounts, where they are not plain and at once; plain are those of one lane, and of constant weights, which tools fold."""

@@ -84,10 +84,10 @@ class Wiring:
         return self.adapt(layer, name, end, vector, lanes)
 
     def pad(self, layer: str, name: str, end: Wire, vector: int, lanes: int, elem_bits: int) -> Wire:
-        """Vectors of one beat in other lanes, or of wider elements: wires only."""
+        """Vectors of one beat, before and behind, in other lanes or of wider elements: wires only."""
         s = end.stream
         parameters: dict[str, int | str] = {
-            "PLANES": s.planes, "S_ELEM_W": s.elem_bits, "M_ELEM_W": elem_bits, "N_IN": s.lanes, "N_OUT": lanes, "N_USED": min(vector, lanes),
+            "PLANES": s.planes, "S_ELEM_W": s.elem_bits, "M_ELEM_W": elem_bits, "N_IN": s.lanes, "N_OUT": lanes, "N_USED": vector,
         }  # fmt: skip
         m = Stream(s.elements, vector, lanes, s.planes, elem_bits)
         return self.add("bnn_pad", f"{name}_pad", layer, parameters, (end,), m, m.beats)

@@ -10,9 +10,9 @@ from math import log2
 
 import numpy as np
 
-from bnnhw.ir.encoding import I64, Alphabet, Integers, signed_bits
+from bnnhw.ir.encoding import I64, Alphabet, Integers
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.ir.hardware import gives_levels, gives_numbers
+from bnnhw.ir.hardware import gives_levels, gives_numbers, number_bits
 from bnnhw.ir.heads import Sums, Thresholds
 from bnnhw.ir.layers import MatVec
 from bnnhw.lutmap.builder import Builder
@@ -49,6 +49,7 @@ class _Rough:
 
 
 ROUGH = {"lut6": _Rough(1, 4, 1, 0), "lut4": _Rough(1.85, 3.5, 1.2, 0.25), "carry": _Rough(0.5, 2, 1, 0.07)}
+"""By fabric."""
 
 
 def predicted_luts(layer: MatVec, logic: str = "lut6") -> int:
@@ -90,14 +91,12 @@ def unrolled(layer: MatVec, logic: str, sharing: Sharing = DEFAULT) -> Netlist:
     if gives_levels(layer):
         assert isinstance(layer.head, Thresholds)
         return build.netlist(_levels(build, numbers, weights, layer.head, (low, high), fabric, sharing))
-    bits = signed_bits(int(low.min()), int(high.max()))
     found = _weighted(build, numbers, weights, fabric, sharing)
     if gives_numbers(layer):
-        assert isinstance(layer.head, Sums) and isinstance(layer.out, Integers)
-        bits = layer.out.bits
+        assert isinstance(layer.head, Sums)
         for total, bias in zip(found, layer.head.bias[0].tolist(), strict=True):
             total.constant += bias
-    return build.netlist([net for total in found for net in complement(build, total, bits, fabric)])
+    return build.netlist([net for total in found for net in complement(build, total, number_bits(layer), fabric)])
 
 
 @lru_cache(maxsize=64)

@@ -300,6 +300,15 @@ def test_predictions_are_near(logic: str) -> None:
         assert 0.7 < ratio < 1.25, (layer.weights.values.shape, ratio)
 
 
+def test_several_references_are_taken_where_they_pay() -> None:
+    """A trained first layer, of many neurons of few inputs; in a layer of few neurons there is one."""
+    layer = lower(frontend.load("bnn_cifar10")).network["conv1"]
+    few = lower(frontend.load("digits_mlp")).network["fc3"]
+    assert isinstance(layer, MatVec) and isinstance(few, MatVec)
+    assert luts_of(unrolled(layer, "lut6")) < 0.8 * luts_of(unrolled(layer, "lut6", Sharing(references=1)))
+    assert luts_of(unrolled(few, "lut6")) == luts_of(unrolled(few, "lut6", Sharing(references=1)))
+
+
 def test_what_cannot_fire_costs_nothing() -> None:
     weights = np.ones((3, 20), np.int64)
     net = unrolled(dense(weights, np.array([-20, 21, 22])), "lut6")

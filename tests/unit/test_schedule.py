@@ -11,19 +11,24 @@ import pytest
 
 from bnnhw import frontend
 from bnnhw.emit import emit_verilog
+from bnnhw.estimate.resources import estimate
 from bnnhw.ir import design as d
 from bnnhw.ir.contents import weight_words
+from bnnhw.ir.encoding import Encoding
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.heads import Sums, Thresholds
 from bnnhw.ir.instances import Stream
-from bnnhw.ir.integer import PORT, Network
+from bnnhw.ir.integer import PORT, InputPort, Network
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.layout import pack, unpack
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.store import network_bytes, read_network
 from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
+from bnnhw.ir.weights import Weights
+from bnnhw.ir.window import Window
 from bnnhw.lower import lower
-from bnnhw.schedule import complete, fold_for_interval, fully_folded, latency, read_design, write_design
+from bnnhw.schedule import Folder, complete, fold_for_interval, fully_folded, latency, read_design, write_design
 from bnnhw.schedule.beats import beat_times
 from bnnhw.schedule.folding import input_lanes, output_lanes
 from bnnhw.schedule.queues import Waits, join_queues, words_of_pixel
@@ -257,6 +262,16 @@ def test_joint_sums_are_chosen_and_can_be_asked_for(digits: Network) -> None:
     assert not any("JOINT" in i.parameters for i in pipeline(digits, apart).instances)
     with pytest.raises(BnnhwError, match="layer 'conv1': logic is plain, it has no joint sum; remove joint"):
         d.check(digits, replace(made(), logic=d.Logic.PLAIN))
+
+
+def test_a_frame_a_cycle_of_odd_sizes_is_wires_and_netlists() -> None:
+    """Ports have whole bytes; neither they nor sums whose scales are 1 take logic."""
+    weights, code = Weights.of_values(np.where(np.arange(21 * 101).reshape(21, 101) % 7 < 3, 1, -1)), Encoding.bipolar()
+    for head in (Sums(np.ones(21, np.int64), np.arange(21)[None]), Thresholds(np.zeros((1, 21, 1), np.int64), code)):
+        net = Network("net", InputPort((101, 1, 1), "bipolar"), code, (MatVec("fc", code, Window.dense((101, 1, 1)), weights, head),))
+        chain = pipeline(net, Folder(net, "xc7", 100.0).least(1))
+        assert {i.module for i in chain.instances} - {"bnn_frame", "bnn_last", "bnn_fifo"} == {"bnn_unrolled", "bnn_pad"}
+        assert estimate(chain, "xc7").whole.dsps == 0 and chain.interval == 1
 
 
 def test_a_pool_is_not_unrolled(digits: Network) -> None:
