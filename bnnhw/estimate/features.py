@@ -258,13 +258,13 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     units = pe if joint else pe * planes
     stored = s.rom(pe * simd * (2 if p["GATE"] == 2 else 1), p["N_WORDS"], _style(raw))
     latency = p.get("LATENCY", 0)
-    counted = count_w
+    leaving = count_w
     if "LOGIC" in raw:
         shape = tuple((name, raw[name]) for name in (SHAPE_OF_JOINT if joint else SHAPE_OF_COUNT) if name in raw)
-        counted_luts, counted_registers, leaving = _counted(shape, s.target)
+        counted_luts, counted_registers, sum_bits = counted(shape, s.target)
         s.netlists = units * counted_luts
         s.register(units * counted_registers)
-        counted = leaving if joint else count_w
+        leaving = sum_bits if joint else count_w
     else:
         s.gates(**{name: units * n for name, n in plain_popcount(Gate(p["GATE"]), simd, stored).items()})
         s.register(units * latency * count_w)
@@ -279,7 +279,7 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     s.counter("beat", p["N_BEATS"], p["BEAT_W"])
     s.counter("address", p["N_WORDS"], p["ADDR_W"])
     s.counter("turn", turns, p["TURN_W"])
-    s.register(planes * simd + units * counted + pe * sum_w)
+    s.register(planes * simd + units * leaving + pe * sum_w)
 
 
 def weighted_counts(target: str, coeffs: list[int], turns: int, count_w: int, sum_w: int) -> tuple[Terms, int]:
@@ -296,7 +296,7 @@ def weighted_counts(target: str, coeffs: list[int], turns: int, count_w: int, su
 
 
 @lru_cache(maxsize=1 << 12)
-def _counted(shape: tuple[tuple[str, int | str], ...], target: str) -> tuple[int, int, int]:
+def counted(shape: tuple[tuple[str, int | str], ...], target: str) -> tuple[int, int, int]:
     """LUTs and flip-flops of the netlist of a popcount or joint sum of this shape, and the bits that leave it."""
     net = of_matvec(dict(shape))
     return luts(net, target, wide(target)), net.flip_flops, len({*net.outputs} - {ZERO, ONE})

@@ -17,6 +17,7 @@ from bnnhw.estimate.features import (
     Terms,
     converter_form,
     converter_gates,
+    counted,
     features,
     netlist_of,
     plain_popcount,
@@ -25,6 +26,7 @@ from bnnhw.estimate.features import (
     wide,
 )
 from bnnhw.estimate.parts import Part, by_layer
+from bnnhw.ir.design import Logic
 from bnnhw.ir.encoding import I64
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import Gate
@@ -81,6 +83,8 @@ class Estimate:
 
 MAYBE_WIRES = ("bnn_turns", "bnn_fork", "bnn_last")
 """Modules that may be without a LUT; others have one at least."""
+BUILT = 256
+"""Bits of a popcount up to which it takes no time to build its netlist."""
 HANDSHAKE = 2
 """LUTs of the handshake of an unrolled product."""
 
@@ -165,11 +169,16 @@ class ProductBound:
         variants = ("bnn_matvec.logic", "bnn_matvec.dsp") if self.multiplied else ("bnn_matvec.logic",)
         return min(weighed(terms, modules[name][kind]) for name in variants if name in modules)
 
-    def unit_luts(self, bits: int) -> float:
-        """LUTs of a popcount of `bits` bits."""
-        if bits == 1:
-            return self._each("luts", {"units": 1, **plain_popcount(self.gate, 1, stored=True)})
-        return self._each("luts", {"units": 1}) + least_luts(bits, self.gate, FABRICS[self.logic])
+    def unit(self, bits: int, latency: int) -> tuple[float, int]:
+        """LUTs of a popcount of `bits` bits, and registers in it: what it has where it is small, of a large one what is known without it."""
+        if bits == 1 or self.logic == str(Logic.PLAIN):
+            return self._each("luts", {"units": 1, **plain_popcount(self.gate, bits, stored=True)}), latency * bits.bit_length()
+        unit = self._each("luts", {"units": 1})
+        if bits > BUILT:
+            return unit + least_luts(bits, self.gate, FABRICS[self.logic]), 0
+        shape = (("SIMD", bits), ("GATE", int(self.gate)), ("LOGIC", self.logic), *((("LATENCY", latency),) if latency else ()))
+        luts, flip_flops, _ = counted(shape, self.target)
+        return unit + luts, flip_flops
 
     def constant_luts(self, bits: int) -> float:
         """The same of one with constant weights."""
@@ -182,9 +191,9 @@ class ProductBound:
         kind = "bnn_matvec.dsp" if dsps and "bnn_matvec.dsp" in modules else "bnn_matvec.logic"
         return weighed(gates, modules[kind]["luts"]), dsps
 
-    def register_bit(self) -> float:
-        """Flip-flops of a bit of the data path."""
-        return self._each("flip_flops", {"data": 1})
+    def flip_flops(self, feature: str) -> float:
+        """Flip-flops for one of a feature."""
+        return self._each("flip_flops", {feature: 1})
 
     def accumulator_bit(self) -> float:
         """LUTs of a bit of an accumulator."""

@@ -52,6 +52,7 @@ ROUGH = {"lut6": _Rough(1, 4, 1, 0), "lut4": _Rough(1.85, 3.5, 1.2, 0.25), "carr
 """By fabric."""
 
 
+@lru_cache(maxsize=256)
 def predicted_luts(layer: MatVec, logic: str = "lut6") -> int:
     """LUTs that a layer takes, roughly, from its weights alone: before a netlist is built."""
     rough, (sizes, counts) = ROUGH[logic], np.unique(np.abs(layer.weights.values), return_counts=True)

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.estimate.features import mux_luts
+from bnnhw.estimate.features import ALIKE, mux_luts
 from bnnhw.estimate.memories import LUT_RAMS, Kind, block_roms, memory
 from bnnhw.estimate.power import switched_picojoules
-from bnnhw.estimate.resources import Cost, ProductBound, cost, least_converters
+from bnnhw.estimate.resources import BUILT, Cost, ProductBound, cost, least_converters
 from bnnhw.ir import design as d
 from bnnhw.ir.encoding import I64
 from bnnhw.ir.hardware import Gate, gate, popcount_form
@@ -35,7 +35,7 @@ from bnnhw.lutmap.fabric import FABRICS
 from bnnhw.lutmap.layer import predicted_luts
 from bnnhw.schedule.folding import buffer_words, ceilings, input_lanes, output_lanes
 from bnnhw.schedule.queues import Waits, words_of_pixel
-from bnnhw.schedule.stages import JOINT, joint, may_have_lines, may_unroll, most_registers, registers
+from bnnhw.schedule.stages import JOINT, joint, may_have_lines, may_unroll, most_registers, popcount_registers, registers
 
 KINDS = ("luts", "flip_flops", "block_rams", "dsps", "switched")
 """Costs of an edge, in this order; the last one picojoules of a frame without the clock's."""
@@ -461,7 +461,8 @@ class Choices:
         width = lanes * np.array(simds)[:, None] * (2 if masked else 1)
         units = np.array([f.pe * f.planes * (f.input_planes or layer.x.planes) for f in makes])
         block = np.array([f.weight_memory is d.MemoryStyle.BLOCK for f in makes])
-        per_unit = np.array([(least.constant_luts(simd), least.unit_luts(simd)) for simd in simds])
+        latency = np.array([popcount_registers(simd, gate(layer), self.logic, self.levels) if simd <= BUILT else 0 for simd in simds])[:, None]
+        per_unit = np.array([(least.constant_luts(simd), *least.unit(simd, int(n))) for simd, n in zip(simds, latency[:, 0], strict=True)])
         own = np.zeros(bounds.shape)
         own[..., 0] += lanes * form.sum_bits * (across > 1) * least.accumulator_bit()
         block_rams, banks = block_roms(self.target, width, words)
@@ -469,12 +470,13 @@ class Choices:
         own[..., 0] += np.where(block, width * muxes[banks], least.rom_luts(width, words)) * stored
         entering = np.array(simds)[:, None] * (units // lanes)
         luts, dsps = self._multiplied(layer, least, makes, simds, turns)
-        apart = units * np.where(stored, per_unit[:, 1:], per_unit[:, :1]) + lanes * luts
+        apart = units * np.where(stored, per_unit[:, 1:2], per_unit[:, :1]) + lanes * luts
         together, may_be_joint = self._joint(layer, simds), stored & (turns == 1)
         own[..., 0] += np.where(may_be_joint, np.minimum(apart, lanes * together), apart)
         own[..., 3] += lanes * dsps * ~(may_be_joint & (together < inf))
-        counted = np.array([simd.bit_length() for simd in simds])[:, None] * units * (together == inf)
-        own[..., 1] += (entering + counted + lanes * form.sum_bits) * stored * least.register_bit()
+        counted = (units * (np.array([simd.bit_length() for simd in simds])[:, None] + per_unit[:, 2:]) + 3 * latency) * (together == inf)
+        own[..., 1] += (entering + counted + lanes * form.sum_bits) * stored * least.flip_flops("data")
+        own[..., 1] += (~block * width * (words > ALIKE) * least.flip_flops("rom") + np.ceil(np.log2(words)) * least.flip_flops("address")) * stored
         own[..., 2] += block * block_rams * stored
         beats = words * turns * w.out_pixels
         for kind, one in enumerate((Cost(1), Cost(0, 1), Cost(0, 0, 1), Cost(0, 0, 0, 1))):

@@ -28,8 +28,6 @@ SHARES = {"xc7": (380, 240), "xcup": (330, 200), "ecp5": (400, 540), "ice40": (1
 """LUTs that a family's smaller FPGAs have for each block RAM, and for each DSP: XC7Z020, ZU3EG, LFE5U-85, iCE40UP5K, GW1NR-9."""
 STRIDE = 2
 """Part of an interval by which the next is greater that is tried until there is a design within the budget."""
-MISSED = 3
-"""Intervals for which a design seemed possible and was not, until it is asked whether there is any."""
 TIE = 1e-9
 """Weight of what decides where costs are equal."""
 
@@ -114,11 +112,12 @@ class Folder:
         slowest = self.slowest
         if not self._search.possible(self._limits, slowest):
             self._refuse(slowest)
-        low, asked, done, missed, steps = 1, 1, 0, 0, 2 * slowest.bit_length()
+        low, asked, done, missed, steps = 1, 1, 0, False, 2 * slowest.bit_length()
         while (best := self._search.any_within(self._limits, asked)) is None:  # fast designs are few
-            missed += (seemed := self._search.possible(self._limits, asked))
-            if asked == slowest or (seemed and missed == MISSED and self._search.any_within(self._limits, slowest) is None):
+            if asked == slowest:
                 self._refuse(slowest)
+            if not missed and (missed := self._search.possible(self._limits, asked)) and self._search.any_within(self._limits, slowest) is None:
+                self._refuse(slowest)  # there is none at all
             low, asked, done = asked + 1, min(slowest, asked + max(1, asked // STRIDE)), done + 1
             if progress:
                 progress(min(done, steps), steps)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from heapq import nsmallest
 from itertools import groupby, islice
 from math import inf
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,10 @@ FEW = 4
 """Weights that are tried where nothing is priced."""
 STEPS = 40
 """Of the multipliers, at most: they need not be the best."""
+MOST_LABELS = 4000
+"""Of one row, beyond which designs are searched in two parts."""
+PROOFS = 8
+"""Multipliers that tell which edges no design within the limits can use."""
 SLACK = 1e-9
 """Part by which sums in another order may differ."""
 CLOSE = 0.001
@@ -71,38 +77,42 @@ class Found:
     path: Path
 
 
+class TooMany(Exception):
+    """More labels than it is worth to compare."""
+
+
 class Search:
     """Best designs of one network; what was priced is kept from one to the next."""
 
     def __init__(self, choices: Choices) -> None:
         self.choices, self.stages = choices, choices.stages
 
-    def best(self, weights: F64, interval: int) -> Found | None:
+    def best(self, weights: F64, interval: int, only: Mask | None = None) -> Found | None:
         """The design of the least weighted costs whose frames follow each other in at most `interval` cycles; None where there is none.
 
-        Priced is what a shortest path may need, until there is one of exact costs.
+        `only`: among the designs of these edges.
+
+        A path that is shortest while all other costs are bounds is the shortest; until its costs are exact, it is priced, and what comes near.
         """
         while True:
-            lengths = self._lengths(self.choices.open(interval), weights)
-            ahead, behind = self._ahead(lengths), self._behind(lengths)
+            lengths = self._lengths(self._open(interval, only), weights)
+            ahead = self._ahead(lengths)
             if ahead[-1][0] == inf:
                 return None
-            exact = [np.where(stage.priced, length, inf) for stage, length in zip(self.stages, lengths, strict=True)]
-            reached = self._ahead(exact)
-            if not self._price(lengths, ahead, behind, float(reached[-1][0])):
-                return self._found(self._path(exact, reached))
+            path = self._path(lengths, ahead)
+            if not self._priced(path):
+                return self._found(path)
+            self._price(lengths, AT_ONCE)
 
     def within(self, weights: F64, limits: F64, interval: int) -> Found | None:
         """The same among those whose costs are at most `limits`; None where there is none."""
-        known, within_limits = self._any_within(limits, interval)
-        if known is None:
-            return None
         kinds, scale = _limited(limits)
-        upper, factors, ahead = float(known.costs @ weights), np.zeros(len(kinds)), FIRST_STEP
+        known, upper, factors, ahead = None, inf, np.zeros(len(kinds)), FIRST_STEP
         best, kept, at = -inf, factors, factors
         for _ in range(STEPS):
             found = self.best(_weighed(weights, factors, kinds, scale), interval)
-            assert found is not None
+            if found is None:
+                return None
             over = (found.costs - limits)[kinds] / scale
             lower = float(found.costs @ weights + factors @ over)
             if (over <= 0).all() and float(found.costs @ weights) <= upper:
@@ -114,13 +124,18 @@ class Search:
             if best >= upper or not (norm := float(at @ at)):
                 break
             factors = np.maximum(0, kept + ahead * abs(best) / norm * at)
+        if known is None:
+            known, _ = self._any_within(limits, interval)
+            if known is None:
+                return None
+            upper = float(known.costs @ weights)
         multiplied = _weighed(weights, kept, kinds, scale)
         for gap in GAPS:  # the best is seldom far from the bound
             most = min(upper, best + gap * abs(best))
             no_worse = Bound(multiplied, most + float(kept @ (limits[kinds] / scale)))
-            found = self._labelled(weights, limits, (within_limits, no_worse), interval)
-            if found is not None or most == upper:
-                return known if found is None else found
+            better = self._labelled(weights, limits, (no_worse,), interval)
+            if better is not None or most == upper:
+                return better or known
         return known
 
     def any_within(self, limits: F64, interval: int) -> tuple[Found, Bound] | None:
@@ -147,26 +162,47 @@ class Search:
             last = found
         return last is not None
 
-    def _any_within(self, limits: F64, interval: int) -> tuple[Found | None, Bound]:
+    def _open(self, interval: int, only: Mask | None) -> Mask:
+        """The edges that are fast enough, of these only."""
+        found = self.choices.open(interval)
+        return found if only is None else [ok & also for ok, also in zip(found, only, strict=True)]
+
+    def _any_within(self, limits: F64, interval: int, only: Mask | None = None) -> tuple[Found | None, Bound]:
         """Such a design, and what holds for all of them."""
         kinds, scale = _limited(limits)
-        best, kept, found = -inf, np.full(len(kinds), 1 / max(1, len(kinds))), None
-        for one, factors, over in self._nearer(limits, interval):
+        tried, found = list[tuple[float, Bound]](), None
+        for one, factors, over in self._nearer(limits, interval, partial(self.best, only=only)):
             found = one
-            if (lower := float(factors @ over)) > best:
-                best, kept = lower, factors
-            if (over <= 0).all() or lower > 0:
+            tried.append(
+                (float(factors @ over), Bound(_weighed(np.zeros(len(limits)), factors, kinds, scale), float(factors @ (limits[kinds] / scale))))
+            )
+            if (over <= 0).all() or tried[-1][0] > 0:
                 break
-        bound = Bound(_weighed(np.zeros(len(limits)), kept, kinds, scale), float(kept @ (limits[kinds] / scale)))
+        tried.sort(key=itemgetter(0), reverse=True)
+        best, bound = tried[0] if tried else (inf, Bound(np.zeros(len(limits)), 0))
         if found is None or best > 0:
             return None, bound
         if (found.costs <= limits).all():
             return found, bound
-        for share in PARTS:  # where many edges are left, the first of them may do
-            nearer = Bound(bound.weights, bound.most + (1 - share) * best)
-            if (found := self._labelled(None, limits, (nearer,), interval)) is not None:
-                break
+        others = tuple(other for _, other in tried[1:PROOFS])
+        try:
+            for share in PARTS:  # where many edges are left, the first of them may do
+                nearer = Bound(bound.weights, bound.most + (1 - share) * best)
+                if (found := self._labelled(None, limits, (nearer, *others), interval, only, MOST_LABELS)) is not None:
+                    break
+        except TooMany:
+            halves = self._halves(self._left((bound, *others), interval, only)[0], limits)
+            return next((any_ for half in halves if (any_ := self._any_within(limits, interval, half)[0]) is not None), None), bound
         return found, bound
+
+    def _halves(self, few: Mask, limits: F64) -> list[Mask]:
+        """The edges in two parts: of the stage whose edges differ most in a limited cost, those of little and those of much."""
+        kinds, scale = _limited(limits)
+        spread = [np.ptp(stage.costs[ok][:, kinds], axis=0) / scale for stage, ok in zip(self.stages, few, strict=True)]
+        n, at = np.unravel_index(np.argmax(spread), (len(few), len(kinds)))
+        costs = self.stages[n].costs[:, kinds[at]]
+        little = costs <= (costs[few[n]].min() + costs[few[n]].max()) / 2
+        return [[*few[:n], few[n] & part, *few[n + 1 :]] for part in (little, ~little)]
 
     def nearest(self, limits: F64, interval: int) -> Found | None:
         """A design whose greatest excess over `limits` is small, in parts of the limit; None where none is fast enough."""
@@ -193,29 +229,47 @@ class Search:
             if np.abs(factors - before).max() < CLOSE:
                 return
 
-    def _price(self, lengths: list[F64], ahead: list[F64], behind: list[F64], most: float) -> bool:
-        """Price the most promising edges on paths shorter than `most`; False where there are none."""
-        waiting = list[tuple[float, int, int]]()
-        for n, (stage, through) in enumerate(zip(self.stages, self._through(lengths, ahead, behind), strict=True)):
-            promising = np.flatnonzero(~stage.priced & (through < most))
-            if len(promising) > AT_ONCE:
-                promising = promising[np.argpartition(through[promising], AT_ONCE)[:AT_ONCE]]
-            waiting += [(float(through[edge]), n, int(edge)) for edge in promising]
-        for _, n, edge in nsmallest(AT_ONCE, waiting):
-            self.choices.price(self.stages[n], edge)
-        return bool(waiting)
+    def _priced(self, path: Path) -> bool:
+        """Price what is not priced of a path; whether there was any."""
+        unknown = [(stage, edge) for stage, edge in zip(self.stages, path, strict=True) if not stage.priced[edge]]
+        for stage, edge in unknown:
+            self.choices.price(stage, edge)
+        return bool(unknown)
 
-    def _labelled(self, weights: F64 | None, limits: F64, bounds: tuple[Bound, ...], interval: int) -> Found | None:
-        """The best of the designs within the limits, for which all of `bounds` hold; without `weights`, any of them."""
-        few, proofs = self._left(bounds, interval)
-        while unknown := [(stage, int(edge)) for stage, ok in zip(self.stages, few, strict=True) for edge in np.flatnonzero(ok & ~stage.priced)]:
-            for stage, edge in unknown:
-                self.choices.price(stage, edge)
-            few, proofs = self._left(bounds, interval)
+    def _price(self, lengths: list[F64], count: int) -> None:
+        """Price the `count` edges that are on the shortest paths."""
+        waiting = list[tuple[float, int, int]]()
+        for n, (stage, through) in enumerate(zip(self.stages, self._through(lengths, self._ahead(lengths), self._behind(lengths)), strict=True)):
+            promising = np.flatnonzero(~stage.priced & (through < inf))
+            if len(promising) > count:
+                promising = promising[np.argpartition(through[promising], count)[:count]]
+            waiting += [(float(through[edge]), n, int(edge)) for edge in promising]
+        for _, n, edge in nsmallest(count, waiting):
+            self.choices.price(self.stages[n], edge)
+
+    def _labelled(
+        self, weights: F64 | None, limits: F64, bounds: tuple[Bound, ...], interval: int, only: Mask | None = None, most: float = inf
+    ) -> Found | None:
+        """The best of the designs within the limits, for which all of `bounds` hold; without `weights`, any of them. TooMany for more than `most` labels.
+
+        Where costs that are bounds allow none there is none; else those of what they allow are made exact, and more of the others each time.
+        """
+        few, proofs = self._left(bounds, interval, only)
+        asked = AT_ONCE
+        while (found := self._best_label(weights, limits, few, proofs, most)) is not None:
+            if not self._priced(found.path):
+                return found
+            self._price(self._lengths(few, bounds[0].weights), asked)
+            asked *= 2
+            few, proofs = self._left(bounds, interval, only)
+        return None
+
+    def _best_label(self, weights: F64 | None, limits: F64, few: Mask, proofs: list[Proof], most: float) -> Found | None:
+        """The same for the costs as they are known, among the edges `few`."""
         alone = np.eye(len(limits))
         kinds = [int(kind) for kind in _limited(limits)[0] if -self._ahead(self._lengths(few, -alone[kind]))[-1][0] > limits[kind]]
         for kind in kinds:  # the others cannot be exceeded
-            proofs.append(Proof(Bound(alone[kind], float(limits[kind])), self._behind(self._lengths(few, alone[kind]))))
+            proofs = [*proofs, Proof(Bound(alone[kind], float(limits[kind])), self._behind(self._lengths(few, alone[kind])))]
         labels = {0: _Labels(np.zeros((1, len(limits))), np.zeros((1, 2), np.int64))}
         rows = list[dict[int, _Labels]]()
         for n, (stage, ok) in enumerate(zip(self.stages, few, strict=True)):
@@ -228,6 +282,8 @@ class Search:
                 if len(made.costs):
                     first = [] if weights is None else [made.costs @ weights]
                     labels[head] = made.chosen(_undominated(np.column_stack([*first, made.costs[:, kinds]])))
+            if sum(len(made.costs) for made in labels.values()) > most:
+                raise TooMany
         return self._found(self._back(rows, labels[0])) if labels else None
 
     def _back(self, rows: list[dict[int, _Labels]], end: _Labels) -> Path:
@@ -239,9 +295,9 @@ class Search:
             at = row[int(stage.tails[edge])]
         return tuple(reversed(path))
 
-    def _left(self, bounds: tuple[Bound, ...], interval: int) -> tuple[Mask, list[Proof]]:
+    def _left(self, bounds: tuple[Bound, ...], interval: int, only: Mask | None = None) -> tuple[Mask, list[Proof]]:
         """The edges on paths for which all bounds hold, and what tells so of a beginning of a path."""
-        few, proofs = self.choices.open(interval), list[Proof]()
+        few, proofs = self._open(interval, only), list[Proof]()
         for bound in bounds:
             most = bound.most + SLACK * abs(bound.most)
             lengths = self._lengths(few, bound.weights)
@@ -309,15 +365,27 @@ def _weighed(weights: F64, factors: F64, kinds: NDArray[np.int64], scale: F64) -
 
 
 def _mixed(seen: F64) -> F64:
-    """Shares of the kinds [kinds] of which the least of `seen` [designs, kinds] is nearly greatest: a game, played by multiplicative weights."""
-    played, total = np.zeros(seen.shape[1]), np.zeros(seen.shape[1])
-    step = 1 / np.abs(seen).max()
+    """Shares of the kinds [kinds] of which the least of `seen` [designs, kinds] is nearly greatest: a game, played by regret matching.
+
+    Both sides forget negative regrets and the later rounds count more (Tammelin, "Solving large imperfect information games using CFR+", 2014).
+    """
+    designs, kinds = seen.shape
+    ours, theirs, total, shares = np.zeros(kinds), np.zeros(designs), np.zeros(kinds), np.full(kinds, 1 / kinds)
     for turn in range(1, ROUNDS + 1):
-        shares = np.exp(played - played.max())
-        shares /= shares.sum()
-        total += shares
-        played += step * seen[np.argmin(seen @ shares)] / turn**0.5
+        excess = seen @ shares
+        answer = _matched(theirs)
+        theirs = np.maximum(0, theirs + answer @ excess - excess)
+        gained = _matched(theirs) @ seen
+        ours = np.maximum(0, ours + gained - gained @ shares)
+        shares = _matched(ours)
+        total += turn * shares
     return np.asarray(total / total.sum())
+
+
+def _matched(regrets: F64) -> F64:
+    """Shares in proportion to the regrets; equal ones where there are none."""
+    whole = regrets.sum()
+    return regrets / whole if whole > 0 else np.full(len(regrets), 1 / len(regrets))
 
 
 @dataclass(frozen=True)

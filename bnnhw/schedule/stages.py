@@ -37,12 +37,14 @@ def registers(layer: MatVec, f: d.Folding, logic: d.Logic, levels: int) -> int:
         return min(d.MOST_REGISTERS, stages_for(unrolled(layer, logic.of_netlists), levels))
     if f.joint:
         return min(d.MOST_REGISTERS, stages_for(_dot(layer, f.simd, logic), levels))
-    plain = logic is d.Logic.PLAIN or d.weight_words(layer, f) == 1 or f.simd == 1
-    return 0 if plain else _registers(f.simd, gate(layer), logic, levels)
+    return 0 if d.weight_words(layer, f) == 1 else popcount_registers(f.simd, gate(layer), logic, levels)
 
 
 @lru_cache(maxsize=1 << 14)
-def _registers(simd: int, kind: Gate, logic: d.Logic, levels: int) -> int:
+def popcount_registers(simd: int, kind: Gate, logic: d.Logic, levels: int) -> int:
+    """Registers in a popcount of `simd` lanes with weights from a memory; none in a plain one."""
+    if logic is d.Logic.PLAIN or simd == 1:
+        return 0
     return min(d.MOST_REGISTERS, stages_for(popcount(simd, kind, FABRICS[logic]), levels))
 
 
