@@ -1,7 +1,7 @@
 """What Yosys makes of memories: `python benchmarks/memories.py` rewrites the tables that the estimate is tested with, and built on.
 
 Memories of the library, of many widths and depths, are mapped in one run for each family, and read-only ones in logic
-synthesised; a few minutes.
+synthesised; half an hour.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from bnnhw.tools.targets import TARGETS  # noqa: E402
 WIDTHS = (1, 2, 3, 4, 5, 8, 9, 10, 16, 18, 19, 32, 36, 37, 64, 72, 73, 100, 128, 144, 200, 256, 300)
 WORDS = (2, 3, 4, 8, 10, 16, 20, 32, 40, 64, 100, 128, 200, 256, 300, 512, 700, 1024, 1500, 2048, 4096, 5000, 8192, 16384, 20000)
 COLUMN_WORDS = (16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 160, 200, 256, 320, 400, 512)
-COLUMNS = 16
-"""Of the memories in logic, side by side."""
+COLUMNS = (4, 16, 64, 256)
+"""Of the memories in logic, side by side: those of wide ones share more."""
+LOGIC_BITS = 40_000
+"""Of a memory in logic, at most."""
 BITS = {"rom": 120_000, "ram": 40_000}
 """Of a memory, at most."""
 XILINX = "-logic-cost-rom 0.015625 -lib +/xilinx/brams_xc4v.txt -D HAS_SIZE_36 -D HAS_MIXWIDTH_SDP -no-auto-huge"
@@ -85,23 +87,24 @@ def counted(cells: dict[str, dict], target: str) -> tuple[float, int]:
     return blocks, luts
 
 
-def column_luts(target: str, words: int) -> float:
-    """LUTs of a column of a read-only memory of random bits in logic."""
+def column_luts(target: str, words: int, columns: int) -> float:
+    """LUTs of each column of a read-only memory of random bits in logic."""
     rng, file = random.Random(words), "mem/rom.mem"
-    files = {"rtl/bnn_rom.v": (ROOT / "rtl" / "bnn_rom.v").read_text(), file: "".join(f"{rng.getrandbits(COLUMNS):x}\n" for _ in range(words))}
+    files = {"rtl/bnn_rom.v": (ROOT / "rtl" / "bnn_rom.v").read_text(), file: "".join(f"{rng.getrandbits(columns):x}\n" for _ in range(words))}
     bits = max(1, (words - 1).bit_length())
-    parameters = {"DATA_W": str(COLUMNS), "N_WORDS": str(words), "ADDR_W": str(bits), "STYLE": '"distributed"', "FILE": f'"{file}"'}
+    parameters = {"DATA_W": str(columns), "N_WORDS": str(words), "ADDR_W": str(bits), "STYLE": '"distributed"', "FILE": f'"{file}"'}
     with tempfile.TemporaryDirectory() as work:
-        return yosys.synthesise(files, "bnn_rom", TARGETS[target], Path(work), parameters=parameters).luts / COLUMNS
+        return yosys.synthesise(files, "bnn_rom", TARGETS[target], Path(work), parameters=parameters).luts / columns
 
 
 def main(names: list[str]) -> None:
     """Map for the named targets, all by default."""
     rows = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        jobs = [(target, words) for target in names or MAPPING for words in COLUMN_WORDS]
+        shapes = [(words, columns) for words in COLUMN_WORDS for columns in COLUMNS if words * columns <= LOGIC_BITS]
+        jobs = [(target, *shape) for target in names or MAPPING for shape in shapes]
         luts = list(track(pool.map(lambda job: column_luts(*job), jobs), "columns", len(jobs)))
-    write(DATA / "roms.csv", ("target", "words", "luts"), [(*job, f"{n:g}") for job, n in zip(jobs, luts, strict=True)])
+    write(DATA / "roms.csv", ("target", "words", "columns", "luts"), [(*job, f"{n:g}") for job, n in zip(jobs, luts, strict=True)])
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         (folder / "all.v").write_text("".join(module(*m, folder) for m in memories()))

@@ -9,11 +9,12 @@ import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import ceil
+from math import ceil, log2
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bnnhw.estimate.memories import Kind, Memory, Style, memory
 from bnnhw.ir.design import MemoryStyle
@@ -101,7 +102,7 @@ class _Size:
         if found.style is Style.LOGIC:
             columns = distinct(width, words)
             self.flip_flops["rom"] = columns
-            self.rom_luts += columns * rom_luts(words, self.target)
+            self.rom_luts += columns * float(rom_luts(words, self.target, columns))
         elif found.banks > 1:
             self.muxes += width * mux_luts(found.banks, self.target)
             self.register((found.banks - 1).bit_length())
@@ -177,18 +178,25 @@ ROMS = Path(__file__).parent / "data" / "roms.csv"
 
 
 @lru_cache
-def _columns(target: str) -> tuple[list[int], list[float]]:
-    """Words of the columns that were measured, and their LUTs."""
+def _columns(target: str) -> dict[float, tuple[list[int], list[float]]]:
+    """By the number of columns beside each other in powers of two, words of those that were measured, and LUTs of one."""
     with ROMS.open() as f:
-        rows = [(int(row["words"]), float(row["luts"])) for row in csv.DictReader(f) if row["target"] == target]
-    return [words for words, _ in rows], [luts for _, luts in rows]
+        rows = [(log2(int(row["columns"])), int(row["words"]), float(row["luts"])) for row in csv.DictReader(f) if row["target"] == target]
+    return {
+        beside: ([w for b, w, _ in rows if b == beside], [luts for b, _, luts in rows if b == beside]) for beside in sorted({b for b, *_ in rows})
+    }
 
 
 @lru_cache(maxsize=1 << 12)
-def rom_luts(words: int, target: str) -> float:
-    """LUTs of a column of a read-only memory; beyond those that were measured, in proportion to its words."""
-    measured, luts = _columns(target)
-    return float(np.interp(words, measured, luts)) * max(1.0, words / measured[-1])
+def _column(words: int, target: str) -> tuple[list[float], list[float]]:
+    """LUTs of a column, by the columns beside each other in powers of two; beyond the words that were measured, in proportion to them."""
+    each = [float(np.interp(words, measured, luts)) * max(1.0, words / measured[-1]) for measured, luts in _columns(target).values()]
+    return list(_columns(target)), each
+
+
+def rom_luts(words: int, target: str, columns: float | I64) -> NDArray[np.float64]:
+    """LUTs of a column of a read-only memory of so many columns, of which wide ones share more."""
+    return np.asarray(np.interp(np.log2(np.maximum(1, columns)), *_column(words, target)))
 
 
 def distinct(columns: int, words: int) -> float:

@@ -201,9 +201,11 @@ class ProductBound:
 
     def rom_luts(self, width: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[np.float64]:
         """LUTs of read-only memories that are made of them; 0 for so few words that columns may be equal."""
-        counts, at = np.unique(words, return_inverse=True)
-        each = np.array([rom_luts(n, self.target) * (n > ALIKE) for n in counts.tolist()])
-        return width * each[at].reshape(words.shape)
+        found = np.zeros(words.shape)
+        for n in np.unique(words[words > ALIKE]).tolist():
+            of = words == n
+            found[of] = width[of] * rom_luts(n, self.target, width[of])
+        return found
 
 
 def least_converters(target: str, bits: int, lanes_in: I64, lanes_out: I64) -> tuple[F64, F64]:

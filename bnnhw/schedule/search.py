@@ -23,11 +23,11 @@ from bnnhw.schedule.choices import F64, Choices, Stage
 
 AT_ONCE = 256
 """Edges that are priced before the shortest path is sought again."""
-FIRST_STEP = 0.2
-"""How far above the best bound, in parts of it, multipliers aim at first."""
+FIRST_STEP = 1.0
+"""How far above the best bound multipliers aim at first, in parts of what the best known design is above it."""
 GAPS = (0.003, 0.01, 0.03, 0.1, inf)
 """Parts of a bound by which the best design may be above it, tried in turn."""
-PARTS = (0.01, 0.03, 0.1, 0.3, 1.0)
+PARTS = (0.1, 1.0)
 """Parts of what a budget leaves open that are searched, in turn."""
 FEW = 4
 """Weights that are tried where nothing is priced."""
@@ -106,36 +106,43 @@ class Search:
 
     def within(self, weights: F64, limits: F64, interval: int) -> Found | None:
         """The same among those whose costs are at most `limits`; None where there is none."""
+        known, _ = self._any_within(limits, interval)
+        return None if known is None else self._least_within(weights, limits, interval, known)
+
+    def _least_within(self, weights: F64, limits: F64, interval: int, known: Found, only: Mask | None = None) -> Found:
+        """`known`, or the best design of those of the edges `only` where that is better."""
         kinds, scale = _limited(limits)
-        known, upper, factors, ahead = None, inf, np.zeros(len(kinds)), FIRST_STEP
+        upper, factors, ahead = float(known.costs @ weights), np.zeros(len(kinds)), FIRST_STEP
         best, kept, at = -inf, factors, factors
         for _ in range(STEPS):
-            found = self.best(_weighed(weights, factors, kinds, scale), interval)
+            found = self.best(_weighed(weights, factors, kinds, scale), interval, only)
             if found is None:
-                return None
+                return known
             over = (found.costs - limits)[kinds] / scale
             lower = float(found.costs @ weights + factors @ over)
-            if (over <= 0).all() and float(found.costs @ weights) <= upper:
+            if (over <= 0).all() and float(found.costs @ weights) < upper:
                 known, upper = found, float(found.costs @ weights)
             if lower > best:
                 best, kept, at = lower, factors, over
             else:
                 ahead /= 2
-            if best >= upper or not (norm := float(at @ at)):
-                break
-            factors = np.maximum(0, kept + ahead * abs(best) / norm * at)
-        if known is None:
-            known, _ = self._any_within(limits, interval)
-            if known is None:
-                return None
-            upper = float(known.costs @ weights)
+            if best >= upper - SLACK * abs(upper) or not (norm := float(at @ at)):
+                return known
+            factors = np.maximum(0, kept + ahead * (upper - best) / norm * at)
         multiplied = _weighed(weights, kept, kinds, scale)
-        for gap in GAPS:  # the best is seldom far from the bound
-            most = min(upper, best + gap * abs(best))
-            no_worse = Bound(multiplied, most + float(kept @ (limits[kinds] / scale)))
-            better = self._labelled(weights, limits, (no_worse,), interval)
-            if better is not None or most == upper:
-                return better or known
+
+        def no_worse(most: float) -> Bound:
+            return Bound(multiplied, most + float(kept @ (limits[kinds] / scale)))
+
+        try:
+            for gap in GAPS:  # the best is seldom far from the bound
+                most = min(upper, best + gap * abs(best))
+                better = self._labelled(weights, limits, (no_worse(most),), interval, only, MOST_LABELS)
+                if better is not None or most == upper:
+                    return better or known
+        except TooMany:
+            for half in self._halves(self._left((no_worse(upper),), interval, only)[0], limits):
+                known = self._least_within(weights, limits, interval, known, half)
         return known
 
     def any_within(self, limits: F64, interval: int) -> tuple[Found, Bound] | None:

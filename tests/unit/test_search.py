@@ -275,7 +275,7 @@ def test_no_bound_is_above_the_price(target: str, logic: d.Logic) -> None:
 def test_of_the_edges_of_a_large_network_few_are_priced() -> None:
     """Seconds for BinaryNet, also where a budget cannot be kept, hang on this."""
     net, asked = lower(frontend.load("bnn_cifar10")).network, board(ROOT / "boards", "zcu104")
-    share = DEFAULT_UTILISATION
+    share = 0.5
     refused = Folder(net, "xcup", 200.0, budget=Budget(asked.luts * share, asked.flip_flops * share, asked.block_rams * share, asked.dsps * share))
     with pytest.raises(BnnhwError, match="is within all of the budget"):
         refused.fastest()
