@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from bnnhw import data as datasets
 from bnnhw import frontend, schedule
 from bnnhw.emit import emit_verilog, naming
+from bnnhw.emit.hls import emit_hls, hls_names
 from bnnhw.emit.resources import resource_folder
 from bnnhw.emit.verilog import file_names, read_verilog
 from bnnhw.estimate import resources
@@ -59,6 +60,9 @@ DEFAULT_TARGET = "xc7"
 DEFAULT_LUT_LEVELS = schedule.LUT_LEVELS
 DEFAULT_UTILISATION = 0.7
 """Part of a board's FPGA that a design may take; the rest is left for routing and what else is on it."""
+BACKENDS = {"verilog": (emit_verilog,), "hls": (emit_hls,), "both": (emit_verilog, emit_hls)}
+"""What `generate` writes, and how."""
+TITLES = {"verilog": "Verilog", "hls": "HLS C++"}
 MOST_POWER_FRAMES = 100_000
 """Frames whose toggles are counted together."""
 
@@ -197,13 +201,16 @@ def generate(
     *,
     weights: str | Path | None = None,
     design: str | Path | None = None,
+    backend: str = "verilog",
     **folding: Any,
 ) -> Generated:
-    """Write the complete Verilog design of a trained network into the new folder `out`.
+    """Write the complete design of a trained network into the new folder `out`, as Verilog, HLS C++ or both.
 
-    `net` is a YAML file, the name of a network of the zoo, or a trained network; `folding`: as for `choose_design`.
+    `backend`: one of BACKENDS. `net` is a YAML file, the name of a network of the zoo, or a trained network; `folding`: as for `choose_design`.
     Nothing is left behind where it fails. Errors: BnnhwError.
     """
+    if backend not in BACKENDS:
+        raise BnnhwError(f"generate: backend {backend!r} is not known; give one of {', '.join(BACKENDS)}")
     folder = _out(out).resolve()
     _check_free(folder)
     trained = net if isinstance(net, TrainedNetwork) else frontend.load(net, weights)
@@ -211,7 +218,9 @@ def generate(
     lowered = lower(trained)
     chosen = choose_design(lowered.network, design=None if design is None else Path(design), **folding)
     chain = pipeline(lowered.network, chosen)
-    files: dict[str, str | bytes] = dict(emit_verilog(lowered.network, chosen))
+    files: dict[str, str | bytes] = {}
+    for emit in BACKENDS[backend]:
+        files |= emit(lowered.network, chosen)
     files["network.npz"] = network_bytes(lowered.network)
     files["design.yaml"] = schedule.write_design(lowered.network, chosen)
     files["report.json"] = json.dumps(_report(lowered, chosen, chain), indent=1) + "\n"
@@ -288,9 +297,12 @@ def open_generated(folder: str | Path) -> Generated:
     return Generated(net, design, pipeline(net, design), None, path)
 
 
-def _check_whole(generated: Generated) -> None:
+def _check_whole(generated: Generated, backend: str = "verilog") -> None:
     """Refuse a folder that lacks files of its design."""
-    missing = [name for name in file_names(generated.network, generated.design) if not (generated.folder / name).is_file()]
+    names = {"verilog": file_names, "hls": hls_names}[backend](generated.network, generated.design)
+    missing = [name for name in names if not (generated.folder / name).is_file()]
+    if len(missing) == len(names):
+        raise BnnhwError(f"{str(generated.folder)!r}: holds no {TITLES[backend]}; generate it with --backend {backend}, or both")
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise BnnhwError(f"{str(generated.folder)!r}: no {min(missing)}{more} in it; generate it again")
@@ -322,7 +334,7 @@ def verify(
     target: str = "ice40",
     progress: Progress | None = None,
 ) -> Report:
-    """Compare framework, golden and, as `level` says, the Verilog in `folder` and the netlist for `target` on the same frames.
+    """Compare framework, golden and, as `level` says, the HLS C++ or the Verilog in `folder` and the netlist for `target` on the same frames.
 
     `data`: frames [N, ...], an `.npz` that holds them as `frames`, or the name of a data set (`digits`,
     `mnist`, `cifar10`) for its test images; without it, the network's saved frames, else random ones from `seed`.
@@ -331,9 +343,9 @@ def verify(
     how = Climb(level, stalls, seed, target, progress)
     generated = open_generated(folder)
     if level != "golden":
-        _check_whole(generated)
+        _check_whole(generated, "hls" if level == "csim" else "verilog")
     net, expected, chosen = generated.network, _expected(generated), _frames(generated, data, frames, seed)
-    predicted = None if level == "golden" else schedule.latency(generated.pipeline)
+    predicted = None if level in ("golden", "csim") else schedule.latency(generated.pipeline)
     return climb(net, generated.design, generated.folder, expected, chosen, how, predicted)
 
 

@@ -109,12 +109,13 @@ def generate(
     out_folder: Annotated[str, typer.Option("--out", metavar="<folder>", help="New or empty folder for the design.")],
     *,
     weights: Weights = None,
+    backend: Annotated[str, typer.Option(help="What to write: verilog, hls or both.")] = "verilog",
     as_json: Json = False,
     folding: dict[str, Any],
 ) -> None:
-    """Write the complete Verilog design of a trained network."""
+    """Write the complete design of a trained network: Verilog, HLS C++ or both."""
     with _bars() as bars:
-        made = api.generate(net, out_folder, weights=weights, progress=_counting(bars, "fold"), **folding)
+        made = api.generate(net, out_folder, weights=weights, backend=backend, progress=_counting(bars, "fold"), **folding)
     report = json.loads((made.folder / "report.json").read_text())
     if as_json:
         print(json.dumps(report))
@@ -125,21 +126,22 @@ def generate(
         out.print(f"{dropped} channels never change or are never read and were removed: {report['constant_channels_dropped']}")
     if made.lowered and made.lowered.close:
         out.print(f"{len(made.lowered.close)} channels decide within the float32 error of the framework's own sums; they are listed in report.json")
-    out.print(f"Wrote {out_folder}: rtl/{report['module']}.v is the top, design.yaml regenerates it.")
+    tops = [top for top in (f"rtl/{report['module']}.v", f"hls/{report['module']}.cpp") if (made.folder / top).is_file()]
+    out.print(f"Wrote {out_folder}: {' and '.join(tops)} {'is the top' if len(tops) == 1 else 'are the tops'}, design.yaml regenerates it.")
 
 
 @app.command()
 def verify(
     folder: Annotated[Path, typer.Argument(help="Folder that generate wrote.")],
     frames: Annotated[int, typer.Option(help="Frames to compare.")] = 1,
-    level: Annotated[str, typer.Option(help="Highest rung: golden, rtl or netlist.")] = "rtl",
+    level: Annotated[str, typer.Option(help="Highest rung: golden, csim, rtl or netlist.")] = "rtl",
     target: Annotated[str, typer.Option(help="Family whose netlist is simulated: xc7, xcup, ecp5, ice40 or gowin.")] = "ice40",
     stalls: Annotated[str, typer.Option(help="Stalls on the ports: none, random, source or sink.")] = "none",
     data: Annotated[str | None, typer.Option(help="Frames: an .npz with 'frames', or digits, mnist, cifar10.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of random frames and stalls.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Compare framework, golden model, RTL and netlist on the same frames, bit for bit."""
+    """Compare framework, golden model and C simulation, or RTL and netlist, on the same frames, bit for bit."""
     with _bars() as bars:
         tasks: dict[str, Any] = {}
 

@@ -111,6 +111,17 @@ def environment() -> jinja2.Environment:
     return jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
 
 
+def titles(net: Network, chain: Pipeline) -> dict[str, str]:
+    """What the heads of generated tops say."""
+    s, m = chain.source, chain.sink
+    return {
+        "note": f"{net.weight_bits} weight bits in {sum(isinstance(x, MatVec) for x in net.layers)} layers.",
+        "input_note": f"{s.elements} elements of {s.elem_bits} bits a frame, {s.lanes} a beat, channel fastest, then column, row.",
+        "output_note": f"{m.elements} elements of {m.elem_bits} bits a frame, {m.lanes} a beat, two's complement if wider than 1.",
+        "network_file": "network.npz",
+    }
+
+
 def _top(net: Network, chain: Pipeline, names: Naming) -> str:
     s, m = chain.source, chain.sink
     made = {i.name: names.of(i) for i in chain.instances}
@@ -119,11 +130,8 @@ def _top(net: Network, chain: Pipeline, names: Naming) -> str:
         environment()
         .get_template("top.v.j2")
         .render(
-            title=f"Network {names.module}: {net.weight_bits} weight bits in {sum(isinstance(x, MatVec) for x in net.layers)} layers.",
-            input_note=f"{s.elements} elements of {s.elem_bits} bits a frame, {s.lanes} a beat, channel fastest, then column, row.",
-            output_note=f"{m.elements} elements of {m.elem_bits} bits a frame, {m.lanes} a beat, two's complement if wider than 1.",
+            **titles(net, chain),
             interval=chain.interval,
-            network_file="network.npz",
             module=names.module,
             s_msb=s.width - 1,
             s_keep_msb=s.width // 8 - 1,

@@ -6,10 +6,12 @@ elements follow each other, element 0 first; bits of a short last beat are 0.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir.encoding import I64, U8, Encoding, Integers
+from bnnhw.ir.encoding import I64, U8, Encoding, Integers, numbers
 from bnnhw.ir.instances import Stream
 from bnnhw.ir.integer import Network
 
@@ -78,3 +80,19 @@ def layer_output(net: Network, name: str, stream: Stream, raw: U8) -> I64:
     codes = unpack(stream, raw, signed=isinstance(layer.out, Integers))
     values = codes if isinstance(layer.out, Integers) else code_levels(layer.out, codes)
     return values.reshape(len(raw), rows, columns, c).transpose(0, 3, 1, 2)
+
+
+def output_values(net: Network, port: Stream, raw: U8) -> I64:
+    """[N, O, H, W] values of the network's outputs from the output port's raw beats."""
+    last = net.layers[-1]
+    outputs = layer_output(net, last.name, port, raw)
+    if (outputs >= 0).all() or isinstance(last.out, Integers):  # -1 stands for a code that is none
+        outputs = numbers(last.out, outputs).astype(np.int64)
+    return outputs
+
+
+def read_frames(path: Path, beats: int, size: int) -> U8:
+    """[N, beats, size] the whole frames in a file of raw beats of `size` bytes."""
+    raw = np.fromfile(path, np.uint8)
+    n = raw.size // (beats * size)
+    return raw[: n * beats * size].reshape(n, beats, size)

@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -71,6 +72,32 @@ def run(command: Sequence[str], cwd: Path, env: dict[str, str] | None = None, ti
         telling = next((line for line in done.stdout.splitlines() if "rror" in line or "%Warning" in line), done.stdout.strip()[-200:])
         raise ToolError(f"{name} failed with exit code {done.returncode}: {telling.strip()[:300]}", done.stdout)
     return done.stdout
+
+
+def simulate(command: Sequence[str], cwd: Path, progress: Callable[[int], None] | None, timeout: float) -> str:
+    """What a simulator writes; `progress` is told the frames that it reports on the way. Errors: ToolError."""
+    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        timer = threading.Timer(timeout, process.kill)
+        timer.start()
+        log: list[str] = []
+
+        def watch() -> None:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.startswith("frames ") and progress:
+                    progress(int(line.split()[1]))
+                elif not line.startswith("frames "):
+                    log.append(line)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        assert process.stdout is not None
+        out = process.stdout.read()
+        watcher.join()
+        timer.cancel()
+    if process.returncode:
+        raise ToolError(f"simulation failed with exit code {process.returncode}: {''.join(log).strip()[:300]}", "".join(log))
+    return out
 
 
 def _version(program: Path, root: Path | None) -> str:

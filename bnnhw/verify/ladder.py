@@ -1,4 +1,4 @@
-"""The ladder: framework, golden, RTL, netlist on the same frames, and the first difference of each rung."""
+"""The ladder: framework, golden, C simulation or RTL, netlist on the same frames, and the first difference of each rung."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from bnnhw.lutmap.cost import check_family
 from bnnhw.lutmap.fabric import FABRICS
 from bnnhw.tools import yosys
 from bnnhw.tools.targets import TARGETS
+from bnnhw.verify.csim import CSimulation
 from bnnhw.verify.frames import Frames
 from bnnhw.verify.netlist import Models, cell_models, write_netlist
 from bnnhw.verify.rtl import STALLS, Simulation
 
-LEVELS = ("golden", "rtl", "netlist")
+LEVELS = ("golden", "csim", "rtl", "netlist")
 FEW_CYCLES = 300_000
 """Up to which a netlist takes longer to compile with optimisation than to simulate without."""
 Progress = Callable[[str, int, int], None]
@@ -181,9 +182,11 @@ def climb(net: Network, design: Design, folder: Path, expected: Expected | None,
         yosys.check_sound(yosys.target_of(how.target))
     frames = chosen.x
     rungs = [] if expected is None else [_framework_rung(net, expected)]
-    trace = golden.run(net, frames, trace=how.level != "golden", progress=how.counter("golden", len(frames)))
+    trace = golden.run(net, frames, trace=how.level in ("rtl", "netlist"), progress=how.counter("golden", len(frames)))
     with tempfile.TemporaryDirectory(prefix="bnnhw-") as work:
-        if how.level != "golden":
+        if how.level == "csim":
+            rungs.append(_csim_rung(net, design, folder, Path(work), chosen, trace, how))
+        if how.level in ("rtl", "netlist"):
             rungs.append(_simulated_rung(Simulated("rtl", folder, Path(work) / "rtl"), net, design, chosen, trace, how))
         if how.level == "netlist":
             how.tell(f"synthesise for {how.target}", 0, 1)
@@ -208,6 +211,17 @@ def _framework_rung(net: Network, expected: Expected) -> Rung:
     wrong = np.flatnonzero(got.labels != expected.labels)
     problems = tuple(f"frame {i}: label {got.labels[i]} in golden, {expected.labels[i]} in the framework" for i in wrong[:1])
     return Rung("framework", len(expected.frames), f"saved outputs of {expected.source}", difference, problems=problems)
+
+
+def _csim_rung(net: Network, design: Design, folder: Path, work: Path, chosen: Frames, trace: golden.Trace, how: Climb) -> Rung:
+    """The outputs of the HLS C++ against golden."""
+    how.tell("compile HLS C++", 0, 1)
+    simulation = CSimulation([(net, design)], work, files_from=folder)
+    how.tell("compile HLS C++", 1, 1)
+    (run,) = simulation.run([chosen.x], progress=lambda n: how.tell("simulate HLS C++", n, len(chosen.x)))
+    return Rung(
+        "csim", len(chosen.x), chosen.source, first_difference("csim", net.layers[-1].name, trace.outputs, run.outputs), problems=run.problems
+    )
 
 
 def _simulated_rung(verilog: Simulated, net: Network, design: Design, chosen: Frames, trace: golden.Trace, how: Climb) -> Rung:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +14,10 @@ from bnnhw.emit.bench import emit_bench, queues_of, tap_file
 from bnnhw.emit.resources import resource_folder
 from bnnhw.emit.verilog import emit_verilog, naming
 from bnnhw.ir.design import Design
-from bnnhw.ir.encoding import I64, U8, Integers, numbers
+from bnnhw.ir.encoding import I64
 from bnnhw.ir.instances import Pipeline
 from bnnhw.ir.integer import Network
-from bnnhw.ir.layout import beat_bytes, layer_output, pack_frames, spare_bits
+from bnnhw.ir.layout import beat_bytes, layer_output, output_values, pack_frames, read_frames, spare_bits
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.tools import verilator
 from bnnhw.verify.netlist import Models
@@ -104,50 +102,18 @@ class Simulation:
             slow = {"none": 1, "source": 3, "sink": 6, "random": 8}[stalls]
             limit = max(limit, 20_000 + slow * (len(x) + len(chain.instances) + 2) * 2 * chain.interval)
         command = [str(self.program), str(work), stalls, str(seed), str(limit), str(int(taps)), "0"]
-        lines = self._execute(command, progress, timeout)
+        out = verilator.simulate(command, self.source, progress, timeout)
+        lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
         return [self._read(net, chain, work, line, taps) for (net, _), chain, line in zip(self.designs, chains, lines, strict=True)]
-
-    def _execute(self, command: list[str], progress: Callable[[int], None] | None, timeout: float) -> list[dict]:
-        with subprocess.Popen(command, cwd=self.source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            timer = threading.Timer(timeout, process.kill)
-            timer.start()
-            log: list[str] = []
-
-            def watch() -> None:
-                assert process.stderr is not None
-                for line in process.stderr:
-                    if line.startswith("frames ") and progress:
-                        progress(int(line.split()[1]))
-                    elif not line.startswith("frames "):
-                        log.append(line)
-
-            watcher = threading.Thread(target=watch)
-            watcher.start()
-            assert process.stdout is not None
-            out = process.stdout.read()
-            watcher.join()
-            timer.cancel()
-        if process.returncode:
-            raise verilator.ToolError(f"simulation failed with exit code {process.returncode}: {''.join(log).strip()[:300]}", "".join(log))
-        return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
     def _read(self, net: Network, chain: Pipeline, work: Path, line: dict, taps: bool) -> RtlRun:
         names, done = naming(net), line["frames"]
-        last = net.layers[-1]
-
-        def frames_of(path: Path, beats: int, size: int) -> U8:
-            raw = np.fromfile(path, np.uint8)
-            n = raw.size // (beats * size)
-            return raw[: n * beats * size].reshape(n, beats, size)
-
-        raw = frames_of(work / f"{names.module}.out", chain.sink.beats, beat_bytes(chain.sink))[:done]
-        outputs = layer_output(net, last.name, chain.sink, raw)
-        if (outputs >= 0).all() or isinstance(last.out, Integers):  # -1 stands for a code that is none
-            outputs = numbers(last.out, outputs).astype(np.int64)
+        raw = read_frames(work / f"{names.module}.out", chain.sink.beats, beat_bytes(chain.sink))[:done]
+        outputs = output_values(net, chain.sink, raw)
         layers = {}
         if taps:
             for name, i in chain.taps.items():
-                seen = frames_of(work / tap_file(names.module, names.layers[name]), i.m.beats, beat_bytes(i.m))
+                seen = read_frames(work / tap_file(names.module, names.layers[name]), i.m.beats, beat_bytes(i.m))
                 layers[name] = layer_output(net, name, i.m, seen)
         whole = line["sent"] == done * chain.source.beats
         bad = bool(line["bad_tlast"] or line["bad_tkeep"])

@@ -18,15 +18,11 @@ from bnnhw.ir.pipeline import pipeline
 from bnnhw.lower import lower
 from bnnhw.tools.verilator import ToolError
 from bnnhw.verify.rtl import Simulation
+from support.drawn import ANY_SEEDS, SEEDS
 from support.random_integer import random_frames, random_network
 from support.random_nets import random_case, random_design
 
 ROOT = Path(__file__).parents[2]
-SEEDS = (1, 18, 39, 43, 48, 52, 60)
-"""Binary networks that together have every module of theirs, tails, rings that wrap, groups, border classes and real pools."""
-ANY_SEEDS = (296, 232, 49, 65567, 59107, 72791, 50, 784, 925, 1023, 2230)
-"""Networks of any layers that together have the other modules, gates, flips, formats, orders of codes and folds of planes."""
-
 RTL = [
     ("bnn_threshold", "$signed(sum) >= $signed(limit)", "$signed(sum) > $signed(limit)"),
     ("bnn_threshold", "$signed(limit)) ^ flip;", "$signed(limit));"),

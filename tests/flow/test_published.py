@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnnhw import data
 from bnnhw.golden import run
 from bnnhw.ir.design import Design
 from bnnhw.ir.integer import Network
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.schedule import complete
 from bnnhw.verify.rtl import Simulation
-from support.published import CNV_FOLDING, LFC_FOLDING, cifar_int8, cnv, design_data, lfc, mnist_test
+from support.published import CNV_FOLDING, LFC_FOLDING, cifar_test, cnv, design_data, lfc, mnist_test
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +26,7 @@ def expected(models_folder: Path) -> dict[str, np.ndarray]:
 def cifar(data_folder: Path) -> np.ndarray:
     """Test images in the order of the expected labels: class by class."""
     del data_folder
-    x = data.load_split("cifar10", "test").x
-    return cifar_int8(x.reshape(-1, 10, *x.shape[1:]).swapaxes(0, 1).reshape(x.shape))
+    return cifar_test()
 
 
 def folded(net: Network, folding: dict[str, tuple[int, ...]]) -> Design:

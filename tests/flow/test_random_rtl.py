@@ -5,50 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from bnnhw.golden import run
-from bnnhw.ir.design import Design, Implementation, has_lines
+from bnnhw.ir.design import Implementation, has_lines
 from bnnhw.ir.hardware import gate
-from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
-from bnnhw.lower import lower
 from bnnhw.schedule import latency
 from bnnhw.verify.ladder import first_difference
 from bnnhw.verify.rtl import Simulation
-from support.random_integer import random_frames, random_network
-from support.random_nets import random_case, random_design
+from support.drawn import FRAMES, Drawn, designed, integer, trained
 
 CHUNK = 25
-FRAMES = 6
 SETTLED = 3
 """Frames after which a pipeline without stalls has its steady interval."""
-LONGEST = 60_000
-"""Cycles a frame; slower draws are folded less."""
-
-
-Drawn = tuple[Network, NDArray[np.integer]]
-
-
-def trained(seed: int) -> Drawn:
-    """A trained binary network, lowered, and its frames."""
-    case = random_case(seed, f"net{seed}", FRAMES)
-    return lower(case.trained).network, case.frames
-
-
-def integer(seed: int) -> Drawn:
-    """An integer network of any layers, and frames for it."""
-    net = random_network(seed, f"any{seed}")
-    return net, random_frames(net, seed, FRAMES)
-
-
-def designed(net: Network, seed: int) -> Design:
-    """A random design that is not too slow."""
-    draws = (random_design(net, n) for n in range(seed, seed + 10_000_000, 1_000_003))
-    return next(x for x in draws if pipeline(net, x).interval < LONGEST)
 
 
 def check(draw: Callable[[int], Drawn], seeds: range, folder: Path) -> None:

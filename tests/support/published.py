@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bnnhw import data
 from bnnhw.frontend.tensors import read_tensors
 from bnnhw.ir.integer import Network
 from bnnhw.ir.topology import Topology
@@ -69,3 +70,9 @@ def mnist_test(data: Path) -> NDArray[np.uint8]:
 def cifar_int8(images: NDArray[np.uint8]) -> NDArray[np.int8]:
     """Pixels [N, C, H, W] as the published CNV takes them."""
     return np.minimum((512 * images.astype(np.int64) + 255) // 510 - 128, 127).astype(np.int8)
+
+
+def cifar_test() -> NDArray[np.int8]:
+    """Test images in the order of the expected labels: class by class."""
+    x = data.load_split("cifar10", "test").x
+    return cifar_int8(x.reshape(-1, 10, *x.shape[1:]).swapaxes(0, 1).reshape(x.shape))
