@@ -29,9 +29,10 @@ from bnnhw.golden import run  # noqa: E402
 from bnnhw.ir.pipeline import pipeline  # noqa: E402
 from bnnhw.lower import lower  # noqa: E402
 from bnnhw.schedule import Budget, Folder, board, complete, fold_for_interval  # noqa: E402
+from bnnhw.verify.csim import CSimulation  # noqa: E402
 from bnnhw.verify.frames import random_frames  # noqa: E402
 from bnnhw.verify.rtl import Simulation  # noqa: E402
-from support.published import CNV_FOLDING, LFC_FOLDING, cifar_int8, cnv, design_data, lfc, mnist_test  # noqa: E402
+from support.published import CNV_FOLDING, LFC_FOLDING, cifar_int8, cifar_test, cnv, design_data, lfc, mnist_test  # noqa: E402
 
 Row = tuple[str, str, str]
 """What, what was seen, what is promised."""
@@ -115,6 +116,21 @@ def lfc_rtl() -> Iterator[Row]:
     yield "LFC, 10,000 images in RTL, build included", f"{seconds:.0f} s, equal: {equal}", "60 s"
 
 
+def csim() -> Iterator[Row]:
+    """The HLS C++ of published networks: seconds of g++, and frames a second on one core."""
+    labels = (("LFC", lfc, LFC_FOLDING, mnist_test(data.data_folder() or Path())[:2000]), ("CNV", cnv, CNV_FOLDING, cifar_test()[:200]))
+    for name, read, folding, images in labels:
+        net = read(models())
+        with tempfile.TemporaryDirectory() as work:
+            started = time.time()
+            simulation = CSimulation([(net, complete(net, design_data(net, folding), "published"))], Path(work))
+            compiled = time.time() - started
+            started = time.time()
+            (seen,) = simulation.run([images])
+        rate, equal = len(images) / (time.time() - started), bool((seen.outputs == run(net, images).outputs).all())
+        yield f"{name}, C simulation", f"compiled in {compiled:.0f} s, {rate:.0f} frames/s, equal: {equal}", "60 s, 20 frames/s of CNV"
+
+
 def cnv_rtl() -> Iterator[Row]:
     """CIFAR-10 test images through the C++ harness: 500 of them, and what 10,000 would take."""
     net, images = cnv(models()), cifar_int8(data.load_split("cifar10", "test").x[:500])
@@ -157,7 +173,7 @@ def golden_against_pytorch() -> Iterator[Row]:
 
 
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
-    f.__name__: f for f in (generate_binarynet, zoo_intervals, foldings, searches, lfc_rtl, cnv_rtl, golden_against_pytorch)
+    f.__name__: f for f in (generate_binarynet, zoo_intervals, foldings, searches, lfc_rtl, csim, cnv_rtl, golden_against_pytorch)
 }
 
 
