@@ -23,6 +23,7 @@ from bnnhw import frontend, schedule
 from bnnhw.emit import emit_verilog, naming
 from bnnhw.emit.hls import emit_hls, hls_names
 from bnnhw.emit.resources import resource_folder
+from bnnhw.emit.scripts import vitis_script, vivado_script
 from bnnhw.emit.verilog import file_names, read_verilog
 from bnnhw.estimate import resources
 from bnnhw.estimate.arithmetic import Version, versions
@@ -45,6 +46,7 @@ from bnnhw.report.energy import draw_energy
 from bnnhw.report.front import draw_front
 from bnnhw.report.layers import layer_rows
 from bnnhw.synth import Synthesis, synthesise
+from bnnhw.verify.csim import tested_frames
 from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
 from bnnhw.verify.ladder import Climb, Progress, Report, climb
 from bnnhw.verify.toggles import MOST_CYCLES, count_toggles
@@ -62,6 +64,8 @@ DEFAULT_UTILISATION = 0.7
 """Part of a board's FPGA that a design may take; the rest is left for routing and what else is on it."""
 BACKENDS = {"verilog": (emit_verilog,), "hls": (emit_hls,), "both": (emit_verilog, emit_hls)}
 """What `generate` writes, and how."""
+PARTS = {"xc7": "xc7z020clg400-1", "xcup": "xczu3eg-sbva484-1-i"}
+"""FPGAs for which scripts are where no board is given, by family: PYNQ-Z2, Ultra96-V2."""
 TITLES = {"verilog": "Verilog", "hls": "HLS C++"}
 MOST_POWER_FRAMES = 100_000
 """Frames whose toggles are counted together."""
@@ -112,6 +116,11 @@ class Request:
     def clock(self) -> float:
         """Clock in MHz of a design that has none of its own."""
         return self.clock_mhz if self.clock_mhz is not None else self._board.clock_mhz if self._board else DEFAULT_CLOCK_MHZ
+
+    @property
+    def part(self) -> str | None:
+        """The board's FPGA, or a usual one of the family, where the vendor's tools are scripted."""
+        return self._board.part if self._board and self.family in PARTS else PARTS.get(self.family)
 
     @property
     def budget(self) -> schedule.Budget:
@@ -202,6 +211,7 @@ def generate(
     weights: str | Path | None = None,
     design: str | Path | None = None,
     backend: str = "verilog",
+    progress: Callable[[int, int], None] | None = None,
     **folding: Any,
 ) -> Generated:
     """Write the complete design of a trained network into the new folder `out`, as Verilog, HLS C++ or both.
@@ -211,24 +221,41 @@ def generate(
     """
     if backend not in BACKENDS:
         raise BnnhwError(f"generate: backend {backend!r} is not known; give one of {', '.join(BACKENDS)}")
+    folding["design"] = None if design is None else Path(design)
+    asked = Request(**folding)
+    if backend != "verilog" and asked.part is None:
+        raise BnnhwError(
+            f"generate: backend {backend!r} is for {' and '.join(PARTS)}, of which Vitis knows FPGAs, not for {asked.family}; give verilog"
+        )
     folder = _out(out).resolve()
     _check_free(folder)
     trained = net if isinstance(net, TrainedNetwork) else frontend.load(net, weights)
     expected = None if isinstance(net, TrainedNetwork) else frontend.expected_file(net)
     lowered = lower(trained)
-    chosen = choose_design(lowered.network, design=None if design is None else Path(design), **folding)
+    chosen = choose_design(lowered.network, progress=progress, **folding)
     chain = pipeline(lowered.network, chosen)
     files: dict[str, str | bytes] = {}
     for emit in BACKENDS[backend]:
         files |= emit(lowered.network, chosen)
+    saved = None if expected is None else read_expected(expected)
+    files |= _scripts(lowered.network, chosen, asked, backend, saved)
     files["network.npz"] = network_bytes(lowered.network)
     files["design.yaml"] = schedule.write_design(lowered.network, chosen)
     files["report.json"] = json.dumps(_report(lowered, chosen, chain), indent=1) + "\n"
     if expected is not None:
-        read_expected(expected)
         files["expected.npz"] = expected.read_bytes()
     _write(folder, files)
     return Generated(lowered.network, chosen, chain, lowered, folder)
+
+
+def _scripts(net: Network, design: Design, asked: Request, backend: str, saved: Expected | None) -> dict[str, str]:
+    """{path: text} of the scripts for the vendor's tools, where the family is theirs."""
+    files = dict[str, str]()
+    if asked.part is not None and backend != "hls":
+        files |= vivado_script(net, design, asked.part, asked.family)
+    if asked.part is not None and backend != "verilog":
+        files |= vitis_script(net, design, asked.part, *tested_frames(net, design, saved))
+    return files
 
 
 def _report(lowered: Lowered, design: Design, chain: Pipeline) -> dict[str, Any]:

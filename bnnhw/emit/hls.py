@@ -52,12 +52,17 @@ def emit_csim(designs: Sequence[tuple[Network, d.Design]]) -> dict[str, str]:
     """{path: text} of what the C simulation's main includes to run these networks, whose names must differ."""
     duts = []
     for net, design in designs:
-        chain = pipeline(net, folded_out(net, design))
-        first, last = (next(i for i in ends if "KEEP" in i.parameters).parameters["KEEP"] for ends in (chain.instances, chain.instances[::-1]))
-        ports = (chain.source.beats, chain.sink.beats, int(first).bit_count(), int(last).bit_count())
-        widths = (chain.source.width, chain.sink.width)
-        duts.append({"module": naming(net).module, "widths": ", ".join(map(str, widths)), "ports": ", ".join(map(str, ports))})
+        chain, sides = pipeline(net, folded_out(net, design)), ports(net, design)
+        beats = (chain.source.beats, chain.sink.beats, sides["keep_in"], sides["keep_out"])
+        duts.append({"module": naming(net).module, "widths": f"{sides['input_bits']}, {sides['output_bits']}", "ports": ", ".join(map(str, beats))})
     return {f"csim/duts.{ending}": environment().get_template(f"csim.{ending}.j2").render(duts=duts) for ending in ("hpp", "inc")}
+
+
+def ports(net: Network, design: d.Design) -> dict[str, int]:
+    """Bits of the ports' beats, and bytes of a frame's last beat that are kept."""
+    chain = pipeline(net, folded_out(net, design))
+    keep_in, keep_out = (int(i.parameters["KEEP"]).bit_count() for i in (chain.instances[0], chain.instances[-1]))
+    return {"input_bits": chain.source.width, "output_bits": chain.sink.width, "keep_in": keep_in, "keep_out": keep_out}
 
 
 def folded_out(net: Network, design: d.Design) -> d.Design:
@@ -87,10 +92,14 @@ def hls_names(net: Network, design: d.Design) -> list[str]:
 
 def word_rows(bits: U8) -> str:
     """One line a word for bits [words, width]: numbers of 64 bits in braces, the lowest bits first."""
-    padded = np.zeros((len(bits), -(-bits.shape[1] // 64) * 64), np.uint8)
-    padded[:, : bits.shape[1]] = bits
-    rows = np.packbits(padded, axis=1, bitorder="little").view("<u8").tolist()
-    return "".join("{" + ", ".join(f"{n:#x}" for n in row) + "},\n" for row in rows)
+    return "".join(f"{row},\n" for row in braced(np.packbits(bits, axis=1, bitorder="little")))
+
+
+def braced(raw: U8) -> list[str]:
+    """Of bytes [rows, bytes], each row as numbers of 64 bits in braces, the lowest bits first."""
+    padded = np.zeros((len(raw), -(-raw.shape[1] // 8) * 8), np.uint8)
+    padded[:, : raw.shape[1]] = raw
+    return ["{" + ", ".join(f"{n:#x}" for n in row) + "}" for row in padded.view("<u8").tolist()]
 
 
 def _memory(i: Instance, names: Naming, shape: tuple[int, ...]) -> dict[str, str]:

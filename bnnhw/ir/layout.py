@@ -73,6 +73,12 @@ def pack_frames(net: Network, port: Stream, frames: NDArray[np.integer]) -> U8:
     return pack(port, level_codes(net.x)[levels])
 
 
+def pack_outputs(net: Network, port: Stream, values: NDArray[np.integer]) -> U8:
+    """[N, beats, bytes] of the output port from the last layer's levels, or integers, [N, O, H, W]."""
+    out, flat = net.layers[-1].out, values.transpose(0, 2, 3, 1).reshape(len(values), -1)
+    return pack(port, flat.astype(np.int64) if isinstance(out, Integers) else level_codes(out)[flat])
+
+
 def layer_output(net: Network, name: str, stream: Stream, raw: U8) -> I64:
     """[N, C, H, W] levels, or integers, of a layer's raw beats."""
     layer = net[name]

@@ -10,17 +10,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bnnhw import golden
 from bnnhw.emit.hls import emit_csim, emit_hls, folded_out
 from bnnhw.emit.resources import resource_folder
 from bnnhw.emit.verilog import naming
 from bnnhw.ir.design import Design
-from bnnhw.ir.encoding import I64
+from bnnhw.ir.encoding import I64, U8
+from bnnhw.ir.expected import Expected
 from bnnhw.ir.integer import Network
-from bnnhw.ir.layout import beat_bytes, output_values, pack_frames, read_frames, spare_bits
+from bnnhw.ir.layout import beat_bytes, output_values, pack_frames, pack_outputs, read_frames, spare_bits
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.tools import cpp
 from bnnhw.tools.verilator import simulate
+from bnnhw.verify.frames import seeded_frames
 
+TESTED = 4
+"""Frames of a generated test bench: co-simulation is slow."""
 WARNING = "WARNING: Hls::stream"
 """What the streams of the open headers print when a program is wrong, and go on."""
 FAULTS = {
@@ -77,3 +82,10 @@ class CSimulation:
             faults = tuple(text for key, text in FAULTS.items() if told[name][key])
             found.append(CsimRun(output_values(net, chain.sink, raw), warned + faults))
         return found
+
+
+def tested_frames(net: Network, design: Design, expected: Expected | None) -> tuple[U8, U8]:
+    """[N, beats, bytes] of frames at the input port, saved ones if there are any, and of golden's outputs at the output port."""
+    chain, frames = pipeline(net, folded_out(net, design)), seeded_frames(net.port, expected, TESTED, 1).x
+    values = golden.run(net, frames, trace=True).layers[net.layers[-1].name]
+    return pack_frames(net, chain.source, frames), pack_outputs(net, chain.sink, values)
