@@ -8,8 +8,8 @@ void bnn_accumulate(hls::stream<ap_uint<P::PE * P::N_LANES * P::IN_W>> &s, hls::
   int64_t sum[P::PE];
 #pragma HLS array_partition variable = sum complete
   int part = 0;
-  for (int n = 0; n < P::M_BEATS * P::N_PARTS; n++) {
-#pragma HLS pipeline II = 1
+  for (int64_t n = 0; n < int64_t(P::M_BEATS) * P::N_PARTS; n++) {
+#pragma HLS pipeline II = 1 style = flp
     uint64_t x[bnn_words(P::PE * P::N_LANES * P::IN_W)];
     bnn_split(s.read(), x);
     for (int p = 0; p < P::PE; p++) {
@@ -19,7 +19,7 @@ void bnn_accumulate(hls::stream<ap_uint<P::PE * P::N_LANES * P::IN_W>> &s, hls::
 #pragma HLS unroll
         partial += P::SCALES[part * P::N_LANES + l] * bnn_get_signed<P::IN_W>(x, (p * P::N_LANES + l) * P::IN_W);
       }
-      sum[p] = partial;
+      sum[p] = bnn_wrapped<P::OUT_W>(partial);
     }
     if (++part == P::N_PARTS) {
       part = 0;

@@ -10,7 +10,7 @@ void bnn_affine(hls::stream<ap_uint<P::PE * P::SUM_W>> &s, hls::stream<ap_uint<P
   static_assert(WORDS == bnn_words(P::PE * WORD_W), "the memory has other words");
   bnn_fold_address<P> at;
   for (int n = 0; n < P::M_BEATS; n++) {
-#pragma HLS pipeline II = 1
+#pragma HLS pipeline II = 1 style = flp
     uint64_t x[bnn_words(P::PE * P::SUM_W)], y[bnn_words(P::PE * P::OUT_W)] = {};
     bnn_split(s.read(), x);
     const int addr = at.addr();

@@ -30,6 +30,14 @@ int64_t bnn_get_signed(const uint64_t (&words)[N], int at) {
   return int64_t((found ^ sign) - sign);
 }
 
+// The lowest W bits of a number as a number, so that it needs no more.
+template <int W>
+int64_t bnn_wrapped(int64_t value) {
+#pragma HLS inline
+  const uint64_t sign = uint64_t(1) << (W - 1);
+  return int64_t(((uint64_t(value) & bnn_mask(W)) ^ sign) - sign);
+}
+
 // Write W bits, at most 64, from bit `at` on, where there are zeros.
 template <int W, int N>
 void bnn_put(uint64_t (&words)[N], int at, uint64_t value) {

@@ -6,7 +6,7 @@ template <class P>
 void bnn_concat(hls::stream<ap_uint<P::LANES * P::A_W>> &a, hls::stream<ap_uint<P::LANES * P::B_W>> &b, hls::stream<ap_uint<P::LANES * P::OUT_W>> &m) {
   int beat = 0;
   for (int n = 0; n < P::M_BEATS; n++) {
-#pragma HLS pipeline II = 1
+#pragma HLS pipeline II = 1 style = flp
     uint64_t x[bnn_words(P::LANES * P::A_W)] = {}, z[bnn_words(P::LANES * P::B_W)] = {}, y[bnn_words(P::LANES * P::OUT_W)] = {};
     const bool from_b = beat >= P::N_A;
     if (from_b)

@@ -9,7 +9,7 @@ void bnn_frame(hls::stream<bnn_axis<P::DATA_W>> &s, hls::stream<ap_uint<P::DATA_
   const ap_uint<P::DATA_W / 8> all = -1, keep = P::KEEP_BYTES == P::DATA_W / 8 ? all : ap_uint<P::DATA_W / 8>(all >> (P::DATA_W / 8 - P::KEEP_BYTES));
   bool ended = false, wrong = false;
   for (int n = 0; n < P::N_BEATS; n++) {
-#pragma HLS pipeline II = 1
+#pragma HLS pipeline II = 1 style = flp
     const bool last = n == P::N_BEATS - 1;
     ap_uint<P::DATA_W> beat = 0;
     if (!ended) {
@@ -22,7 +22,7 @@ void bnn_frame(hls::stream<bnn_axis<P::DATA_W>> &s, hls::stream<ap_uint<P::DATA_
     m.write(beat);
   }
   while (!ended) {
-#pragma HLS pipeline II = 1
+#pragma HLS pipeline II = 1 style = flp
     ended = s.read().last;
   }
   err = wrong;

@@ -6,7 +6,7 @@ template <class P>
 void bnn_last(hls::stream<ap_uint<P::DATA_W>> &s, hls::stream<bnn_axis<P::DATA_W>> &m) {
   const ap_uint<P::DATA_W / 8> all = -1, keep = P::KEEP_BYTES == P::DATA_W / 8 ? all : ap_uint<P::DATA_W / 8>(all >> (P::DATA_W / 8 - P::KEEP_BYTES));
   for (int n = 0; n < P::N_BEATS; n++) {
-#pragma HLS pipeline II = 1
+#pragma HLS pipeline II = 1 style = flp
     bnn_axis<P::DATA_W> word;
     word.data = s.read();
     word.last = n == P::N_BEATS - 1;

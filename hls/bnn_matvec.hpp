@@ -13,8 +13,8 @@ void bnn_matvec(hls::stream<ap_uint<P::PLANES * P::SIMD>> &s, hls::stream<ap_uin
   int64_t sum[P::PE];
 #pragma HLS array_partition variable = sum complete
   int addr = 0, beat = 0, turn = 0;
-  for (int n = 0; n < P::M_BEATS * P::N_BEATS * P::N_TURNS; n++) {
-#pragma HLS pipeline II = 1
+  for (int64_t n = 0; n < int64_t(P::M_BEATS) * P::N_BEATS * P::N_TURNS; n++) {
+#pragma HLS pipeline II = 1 style = flp
     uint64_t x[bnn_words(P::PLANES * P::SIMD)];
     bnn_split(s.read(), x);
     for (int p = 0; p < P::PE; p++) {
@@ -34,7 +34,7 @@ void bnn_matvec(hls::stream<ap_uint<P::PLANES * P::SIMD>> &s, hls::stream<ap_uin
         }
         partial += P::COEFFS[turn * P::PLANES + q] * count;
       }
-      sum[p] = beat == 0 && turn == 0 ? partial : sum[p] + partial;
+      sum[p] = bnn_wrapped<P::SUM_W>(beat == 0 && turn == 0 ? partial : sum[p] + partial);
     }
     if (++turn == P::N_TURNS) {
       turn = 0;

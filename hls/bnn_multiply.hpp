@@ -6,7 +6,7 @@ template <class P>
 void bnn_multiply(
     hls::stream<ap_uint<P::LANES * P::A_W>> &a, hls::stream<ap_uint<(P::B_SHARED ? 1 : P::LANES) * P::B_W>> &b, hls::stream<ap_uint<P::LANES * P::OUT_W>> &m) {
   for (int n = 0; n < P::M_BEATS; n++) {
-#pragma HLS pipeline II = 1
+#pragma HLS pipeline II = 1 style = flp
     uint64_t x[bnn_words(P::LANES * P::A_W)], z[bnn_words((P::B_SHARED ? 1 : P::LANES) * P::B_W)], y[bnn_words(P::LANES * P::OUT_W)] = {};
     bnn_split(a.read(), x);
     bnn_split(b.read(), z);

@@ -6,7 +6,7 @@
 template <class P>
 void bnn_pad(hls::stream<ap_uint<P::PLANES * P::N_IN * P::S_ELEM_W>> &s, hls::stream<ap_uint<P::PLANES * P::N_OUT * P::M_ELEM_W>> &m) {
   for (int n = 0; n < P::M_BEATS; n++) {
-#pragma HLS pipeline II = 1
+#pragma HLS pipeline II = 1 style = flp
     uint64_t x[bnn_words(P::PLANES * P::N_IN * P::S_ELEM_W)], y[bnn_words(P::PLANES * P::N_OUT * P::M_ELEM_W)] = {};
     bnn_split(s.read(), x);
     for (int q = 0; q < P::PLANES; q++) {

@@ -6,7 +6,7 @@
 template <class P>
 void bnn_planes(hls::stream<ap_uint<P::LANES * P::PLANES>> &s, hls::stream<ap_uint<P::LANES * P::PLANES>> &m) {
   for (int n = 0; n < P::M_BEATS; n++) {
-#pragma HLS pipeline II = 1
+#pragma HLS pipeline II = 1 style = flp
     uint64_t x[bnn_words(P::LANES * P::PLANES)], y[bnn_words(P::LANES * P::PLANES)] = {};
     bnn_split(s.read(), x);
     for (int i = 0; i < P::LANES; i++) {

@@ -8,8 +8,8 @@ void bnn_pool(hls::stream<ap_uint<P::PLANES * P::LANES>> &s, hls::stream<ap_uint
   uint64_t best[P::LANES];
 #pragma HLS array_partition variable = best complete
   int tap = 0;
-  for (int n = 0; n < P::M_BEATS * P::N_TAPS; n++) {
-#pragma HLS pipeline II = 1
+  for (int64_t n = 0; n < int64_t(P::M_BEATS) * P::N_TAPS; n++) {
+#pragma HLS pipeline II = 1 style = flp
     uint64_t x[bnn_words(P::PLANES * P::LANES)], y[bnn_words(P::PLANES * P::LANES)] = {};
     bnn_split(s.read(), x);
     for (int i = 0; i < P::LANES; i++) {

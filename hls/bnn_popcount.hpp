@@ -9,6 +9,7 @@ constexpr uint8_t BNN_ONES[64] = {
 template <int N_BITS>
 int bnn_popcount(uint64_t bits) {
 #pragma HLS inline
+#pragma HLS bind_storage variable = BNN_ONES type = rom_np impl = lutram
   int count = 0;
   for (int n = 0; n < N_BITS; n += 6) {
 #pragma HLS unroll

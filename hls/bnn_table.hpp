@@ -8,7 +8,7 @@ void bnn_table(hls::stream<ap_uint<P::LANES * P::IN_W>> &s, hls::stream<ap_uint<
 #pragma HLS array_reshape variable = entries complete dim = 2
   static_assert(WORDS == bnn_words(P::OUT_W), "the memory has other words");
   for (int n = 0; n < P::M_BEATS; n++) {
-#pragma HLS pipeline II = 1
+#pragma HLS pipeline II = 1 style = flp
     uint64_t x[bnn_words(P::LANES * P::IN_W)], y[bnn_words(P::LANES * P::OUT_W)] = {};
     bnn_split(s.read(), x);
     for (int i = 0; i < P::LANES; i++) {

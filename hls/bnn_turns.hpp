@@ -9,7 +9,7 @@ void bnn_turns(hls::stream<ap_uint<P::S_PLANES * P::LANES>> &s, hls::stream<ap_u
 #pragma HLS array_partition variable = x complete
   int turn = 0;
   for (int n = 0; n < P::M_BEATS; n++) {
-#pragma HLS pipeline II = 1
+#pragma HLS pipeline II = 1 style = flp
     if (turn == 0) bnn_split(ap_uint<P::N_TURNS * P::M_PLANES * P::LANES>(s.read()), x);
     uint64_t y[bnn_words(P::M_PLANES * P::LANES)] = {};
     bnn_copy<P::LANES, P::M_PLANES>(x, turn * P::M_PLANES * P::LANES, y, 0);

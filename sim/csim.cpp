@@ -35,7 +35,8 @@ bool run(
     for (int n = 0; n < beats_out; n++) {
       if (m.empty()) {
         missing++;
-        break;
+        out.write(std::string(M_W / 8, 0).data(), M_W / 8);
+        continue;
       }
       const bnn_axis<M_W> word = m.read();
       const bool last = n == beats_out - 1;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 
@@ -13,12 +14,17 @@ from bnnhw.emit.verilog import Naming, environment, naming, titles
 from bnnhw.ir import design as d
 from bnnhw.ir.contents import words
 from bnnhw.ir.encoding import U8
+from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.instances import Instance, Pipeline, Wire
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layers import Layer, MatVec
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.wiring import entries
 
+WIDE = ("LOW", "HIGH", "START", "PAD_BITS")
+"""Parameters that may have more bits than an int."""
+MOST = 4096
+"""Bits of a beat that Vitis HLS takes."""
 QUEUE = "bnn_fifo"
 """Module that is no function here: streams have a depth."""
 NEEDLESS = ("JOINT", "LOGIC", "LATENCY", "STYLE", "FILL_W", "BEAT_W", "TURN_W", "PASS_W", "PART_W", "TAP_W", "TERM_W", "POS_W", "GRAIN")
@@ -55,7 +61,8 @@ def emit_csim(designs: Sequence[tuple[Network, d.Design]]) -> dict[str, str]:
         chain, sides = pipeline(net, folded_out(net, design)), ports(net, design)
         beats = (chain.source.beats, chain.sink.beats, sides["keep_in"], sides["keep_out"])
         duts.append({"module": naming(net).module, "widths": f"{sides['input_bits']}, {sides['output_bits']}", "ports": ", ".join(map(str, beats))})
-    return {f"csim/duts.{ending}": environment().get_template(f"csim.{ending}.j2").render(duts=duts) for ending in ("hpp", "inc")}
+    widest = max(_widest(pipeline(net, folded_out(net, design))) for net, design in designs)
+    return {f"csim/duts.{ending}": environment().get_template(f"csim.{ending}.j2").render(duts=duts, widest=widest) for ending in ("hpp", "inc")}
 
 
 def ports(net: Network, design: d.Design) -> dict[str, int]:
@@ -138,12 +145,12 @@ def _top(net: Network, chain: Pipeline, names: Naming, shapes: dict[str, tuple[i
     """What the templates are filled with; `shapes`: words and bits of the memories, by instance."""
     streams = _Streams(chain, names)
     made = [i for i in chain.instances if i.module != QUEUE]
-    widest = max(max(_held(i), i.m.width, *(wire.stream.width for wire in i.reads)) if i.reads else i.m.width for i in made)
+    widest = _widest(chain)
     memories = {i.name: _memory(i, names, shapes[i.name]) for i in made if i.memory}
     return {
         **titles(net, chain),
         "module": names.module,
-        "widest": [1 << (widest - 1).bit_length()] if widest > WIDEST else [],
+        "widest": [widest] if widest > WIDEST else [],
         "headers": sorted({f"{i.module}.hpp" for i in made}),
         "input_bits": chain.source.width,
         "output_bits": chain.sink.width,
@@ -154,6 +161,17 @@ def _top(net: Network, chain: Pipeline, names: Naming, shapes: dict[str, tuple[i
         "stored": [memory for memory in memories.values() if memory["impl"]],
         "instances": [_instance(i, streams, memories.get(i.name)) for i in made],
     }  # fmt: skip
+
+
+def _widest(chain: Pipeline) -> int:
+    """Bits that the widest number has, rounded up to a power of two. Errors: BnnhwError for more than MOST."""
+    each = [(max([_held(i), i.m.width, *(wire.stream.width for wire in i.reads)]), i) for i in chain.instances if i.module != QUEUE]
+    bits, at = max(each, key=itemgetter(0))
+    if bits > MOST:
+        raise BnnhwError(
+            f"layer {at.layer!r}: {at.name} has beats of {bits} bits, Vitis HLS takes {MOST} at most; use less pe and simd, or --backend verilog"
+        )
+    return max(WIDEST, 1 << (bits - 1).bit_length())
 
 
 def _held(i: Instance) -> int:
@@ -174,7 +192,8 @@ def _instance(i: Instance, streams: _Streams, memory: dict[str, str] | None) -> 
     return {
         "name": name,
         "module": i.module,
-        "scalars": ", ".join(f"{key} = {value}" for key, value in scalars.items()),
+        "scalars": ", ".join(f"{key} = {value}" for key, value in scalars.items() if key not in WIDE),
+        "wides": [f"{key} = {value}" for key, value in scalars.items() if key in WIDE],
         "arrays": [{"name": key, "listed": ", ".join(map(str, values))} for key, values in arrays.items()],
         "memories": [] if memory is None else [memory],
         "arguments": ", ".join([*ends, *leaves, *more]),

@@ -60,7 +60,7 @@ class Naming:
 
 def naming(net: Network) -> Naming:
     """Identifiers for a network, its layers and the modules of its own."""
-    taken = ("bench", *(Path(name).stem for name in library()))
+    taken = ("bench", *(Path(name).stem for name in library()), *(path.stem for path in resource_folder("hls").glob("*.hpp")))
     module = identifiers([net.name], reserved=taken)[net.name]
     own = {MATVEC: "matvec", POPCOUNT: "popcount", DOT: "dot"}
     for layer in net.layers:

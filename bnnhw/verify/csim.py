@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from bnnhw.verify.frames import seeded_frames
 
 TESTED = 4
 """Frames of a generated test bench: co-simulation is slow."""
-WARNING = "WARNING: Hls::stream"
+WARNING = re.compile("read while empty|leftover data", re.IGNORECASE)
 """What the streams of the open headers print when a program is wrong, and go on."""
 FAULTS = {
     "errors": "err_frame was set although every frame was whole",
@@ -74,7 +75,7 @@ class CSimulation:
             (pack_frames(net, chain.source, x) | spare_bits(chain.source)).tofile(work / f"{naming(net).module}.in")
         log = simulate([str(self.program), str(work)], work, progress, timeout)
         told = {line["network"]: line for line in map(json.loads, (line for line in log.splitlines() if line.startswith("{")))}
-        warned = tuple(line.strip()[:200] for line in log.splitlines() if WARNING in line)[:1]
+        warned = tuple(line.strip()[:200] for line in log.splitlines() if WARNING.search(line))[:1]
         found = []
         for (net, _), chain in zip(self.designs, chains, strict=True):
             name = naming(net).module

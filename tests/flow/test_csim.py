@@ -14,16 +14,24 @@ import pytest
 import bnnhw
 from bnnhw import frontend, golden, schedule
 from bnnhw.emit.hls import emit_hls, folded_out, library
+from bnnhw.emit.scripts import vitis_script
+from bnnhw.emit.verilog import naming
 from bnnhw.ir import design as d
 from bnnhw.ir.contents import words
-from bnnhw.ir.integer import Network
+from bnnhw.ir.encoding import Encoding, Integers
+from bnnhw.ir.heads import Fixed, Sums, Thresholds
+from bnnhw.ir.integer import PORT, InputPort, Network
+from bnnhw.ir.layers import MatVec, Pool, Requantise
 from bnnhw.ir.pipeline import pipeline
+from bnnhw.ir.weights import Weights
+from bnnhw.ir.window import Window
 from bnnhw.lower import lower
 from bnnhw.tools import cpp
 from bnnhw.tools.verilator import ToolError
-from bnnhw.verify.csim import CSimulation
+from bnnhw.verify.csim import CSimulation, tested_frames
 from bnnhw.verify.frames import random_frames as frames_for
 from bnnhw.verify.ladder import first_difference
+from flow.test_joins import MAKERS
 from support.drawn import ANY_SEEDS, SEEDS, Drawn, designed, integer, trained
 from support.published import CNV_FOLDING, LFC_FOLDING, cifar_test, cnv, design_data, lfc, mnist_test
 
@@ -34,7 +42,7 @@ NO_RTL = {"bnn_bits", "bnn_axis", "bnn_testbench"}
 """Headers of what Verilog has by itself, and of the test bench."""
 MUTANTS = [
     ("bnn_threshold", "sum >= bnn_get_signed", "sum > bnn_get_signed"),
-    ("bnn_threshold", "!= flip;", "!= false;"),
+    ("bnn_threshold", "!= flip;", "!= (flip && false);"),
     ("bnn_threshold", "code[q] = P::START >> q & 1", "code[q] = 0"),
     ("bnn_fold_address", "+ P::COL_BASE[col]", ""),
     ("bnn_fold_address", "row = row == P::OUT_ROWS - 1 ? 0 : row + 1;", ""),
@@ -47,25 +55,25 @@ MUTANTS = [
     ("bnn_affine", "kept = exact >> P::SHIFT", "kept = exact"),
     ("bnn_affine", "ap_int<P::WRAP_W>(kept)", "ap_int<P::OUT_W>(kept)"),
     ("bnn_affine", "kept > high", "kept >= high + 1 && false"),
-    ("bnn_accumulate", "part == 0 ? 0 : sum[p]", "sum[p]"),
+    ("bnn_accumulate", "part == 0 ? 0 : sum[p]", "part < 0 ? 0 : sum[p]"),
     ("bnn_accumulate", "P::SCALES[part * P::N_LANES + l] *", ""),
-    ("bnn_gearbox", "if (last && P::N_TAIL < P::N_IN) beat &=", "if (false) beat &="),
-    ("bnn_gearbox", "fill += last ? P::N_TAIL : P::N_IN;", "fill += P::N_IN;"),
+    ("bnn_gearbox", "if (last && P::N_TAIL < P::N_IN) part &=", "if (false) part &="),
+    ("bnn_gearbox", "fill += last ? LAST : P::N_IN;", "fill += P::N_IN;"),
     ("bnn_window", "on_map ? ring[at % DEPTH] : margin", "ring[at % DEPTH]"),
-    ("bnn_window", "sent == COUNT || written - freed < DEPTH", "true"),
+    ("bnn_window", "sent == COUNT || written - (top < 0 ? 0 : top) < DEPTH", "written >= 0"),
     ("bnn_window", "P::PAD_BITS >> q & 1", "false"),
     ("bnn_pool", "if (P::ORDER == 1) greater", "if (false) greater"),
     ("bnn_pool", "if (P::ORDER == 2) greater", "if (false) greater"),
     ("bnn_pool", "tap == 0 || greater", "greater"),
     ("bnn_turns", "turn * P::M_PLANES * P::LANES", "0"),
-    ("bnn_replay", "if (pass == 0) vector", "vector"),
+    ("bnn_replay", "pass == 0 ? s.read() : vector[word]", "pass == 0 ? s.read() : vector[0]"),
     ("bnn_pad", "bnn_get_signed<P::S_ELEM_W>", "bnn_get<P::S_ELEM_W>"),
     ("bnn_add", "(right << P::B_SHIFT)", "right"),
     ("bnn_multiply", "P::B_SHARED ? 0 : i * P::B_W", "0"),
     ("bnn_concat", "beat >= P::N_A", "beat > P::N_A"),
     ("bnn_table", "entries[bnn_get<P::IN_W>(x, i * P::IN_W)]", "entries[bnn_get<P::IN_W>(x, 0)]"),
-    ("bnn_gather", "minus ? -number : number", "number"),
-    ("bnn_gather", "const int64_t number = use ?", "const int64_t number = true ?"),
+    ("bnn_gather", "(minus ? -number : number)", "(minus && false ? -number : number)"),
+    ("bnn_gather", "const int64_t number = use ?", "const int64_t number = use || true ?"),
     ("bnn_planes", "q * P::LANES + i, bnn_get<1>(x, i * P::PLANES + q)", "i * P::PLANES + q, bnn_get<1>(x, i * P::PLANES + q)"),
     ("bnn_frame", "if (last && P::TAIL_W < P::DATA_W) beat &=", "if (false) beat &="),
     ("bnn_bits", "if (low + W > 64) found |=", "if (false) found |="),
@@ -130,7 +138,7 @@ def test_every_edit_is_noticed(tmp_path: Path) -> None:
             if not wrong(drawn, CSimulation(chosen, folder / "work", files_from=folder, optimise=0, sanitise=True)):
                 unnoticed.append((name, before))
         except ToolError as e:
-            assert "simulation failed" in str(e) or "rror" in str(e)
+            assert "simulation failed" in str(e), (name, before, str(e))
     assert unnoticed == []
 
 
@@ -213,6 +221,83 @@ def test_an_unrolled_layer_is_all_pe_and_simd(tmp_path: Path) -> None:
     d.check(net, folded)
     x = frames_for(net.port, 20, 1)
     assert wrong([(net, x)], CSimulation([(net, unrolled)], tmp_path, optimise=1)) == []
+
+
+def side_by_side(net: Network, design: d.Design, folder: Path, seconds: float = 60) -> str:
+    """What the test bench says when every module is a thread and streams hold what the top says; nothing else is changed."""
+    files = emit_hls(net, design) | vitis_script(net, design, "any", *tested_frames(net, design, None))
+    name = naming(net).module
+    head, body = files[f"hls/{name}.cpp"].split("#pragma HLS dataflow\n")
+    body = re.sub(r"(  hls::stream<.*> \w+;\n)#pragma HLS stream variable = (\w+) depth = (\d+)", r"\1  \2.depth = \3;", body)
+    body = re.sub(
+        r"(  hls::stream<.*> \w+\[\d+\];\n)#pragma HLS stream variable = (\w+) depth = (\d+)", r"\1  for (auto &branch : \2) branch.depth = \3;", body
+    )
+    body = re.sub(r"\n  (::bnn_.*);", r"\n  modules.emplace_back([&] { \1; });", body)
+    body = f"  std::vector<std::thread> modules;\n{body.rstrip().removesuffix('}')}  for (auto &module : modules) module.join();\n}}\n"
+    for path, text in (files | {f"hls/{name}.cpp": head + body}).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    sources = [folder / "hls" / f"{name}.cpp", folder / "hls" / f"{name}_testbench.cpp"]
+    program = cpp.build(sources, [ROOT / "tests" / "support" / "bounded", folder / "hls"], folder / "obj" / "bench", optimise=1)
+    return subprocess.run([program], capture_output=True, text=True, check=True, timeout=seconds).stdout
+
+
+@pytest.mark.parametrize("make", range(len(MAKERS)))
+def test_branches_that_meet_do_not_stop_each_other(make: int, tmp_path: Path) -> None:
+    net = MAKERS[make](np.random.default_rng(1))
+    design = schedule.fold_for_interval(net, 5000, 100.0)
+    assert side_by_side(net, design, tmp_path) == "4 of 4 frames are equal\n"
+    short = replace(design, layers=tuple(replace(f, queue_words=tuple(2 for _ in f.queue_words)) for f in design.layers))
+    with pytest.raises(subprocess.TimeoutExpired):  # queues are what it hangs on
+        side_by_side(net, short, tmp_path / "short", 5)
+
+
+def test_names_that_mean_something_in_cpp(tmp_path: Path) -> None:
+    """Networks and layers may have any."""
+    base = lower(frontend.load("digits_mlp")).network
+    layers = tuple(replace(layer, name=name, inputs=(before,)) for layer, name, before in zip(base.layers, ("bnn", "s_axis", "EOF"), (PORT, "bnn", "s_axis"), strict=True))  # fmt: skip
+    nets = [replace(base, name=name, layers=layers) for name in ("std", "hls", "ap_uint", "bnn axis", "bnn_bits", "compl", "csim", "main", "size_t")]
+    chosen = [(net, schedule.fully_folded(net, 100.0)) for net in nets]
+    drawn = [(net, frames_for(net.port, 2, 1)) for net in nets]
+    assert wrong(drawn, CSimulation(chosen, tmp_path, optimise=0)) == []
+
+
+def test_numbers_of_many_bits(tmp_path: Path) -> None:
+    """A head that saturates at 40 bits, and thresholds behind a maximum of such numbers."""
+    rng = np.random.default_rng(2)
+    window, fixed = Window((2, 4, 4), (1, 1)), Fixed(0, -(1 << 39), (1 << 39) - 1)
+    scale, bias = rng.integers(1 << 36, 1 << 38, 3), rng.integers(-(1 << 39), 1 << 39, (1, 3))
+    first = MatVec("wide", Encoding.bipolar(), window, Weights.binary(rng.choice([-1, 1], (3, 2))), Sums(scale, bias, 0, fixed), None, (PORT,))
+    assert isinstance(first.out, Integers)
+    pool = Pool("most", first.out, Window((3, 4, 4), (2, 2), (2, 2), groups=3), ("wide",))
+    sign = Requantise("sign", first.out, (3, 2, 2), Thresholds(rng.integers(-(1 << 38), 1 << 38, (1, 3, 1)), Encoding.bipolar()), ("most",))
+    net = Network("wide", InputPort((2, 4, 4), "bipolar"), Encoding.bipolar(), (first, pool, sign))
+    x = frames_for(net.port, 20, 1)
+    assert len(np.unique(golden.run(net, x).outputs)) == 2
+    assert wrong([(net, x)], CSimulation([(net, schedule.fully_folded(net, 100.0))], tmp_path, optimise=0, sanitise=True)) == []
+
+
+def test_beats_that_vitis_does_not_take_are_refused() -> None:
+    net = lower(frontend.load("bnn_cifar10")).network
+    design = schedule.fully_folded(net, 100.0)
+    layers = tuple(replace(f, simd=8192) if f.name == "fc1" else f for f in design.layers)
+    with pytest.raises(
+        bnnhw.BnnhwError,
+        match=r"^layer 'fc1': \w+ has beats of 8\d\d\d bits, Vitis HLS takes 4096 at most; use less pe and simd, or --backend verilog$",
+    ):
+        emit_hls(net, replace(design, layers=layers))
+
+
+def test_the_top_is_cpp14_too(tmp_path: Path) -> None:
+    """Which is what older releases of Vitis HLS compile."""
+    net = lower(frontend.load("digits_mlp")).network
+    design = schedule.fold_for_interval(net, 1000, 100.0)
+    for path, text in (emit_hls(net, design) | vitis_script(net, design, "any", *tested_frames(net, design, None))).items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    sources = [str(path) for path in sorted((tmp_path / "hls").glob("*.cpp"))]
+    subprocess.run(["g++", "-std=c++14", "-O0", "-w", "-isystem", cpp.ap_headers(), *sources, "-o", tmp_path / "bench"], check=True)
+    subprocess.run([tmp_path / "bench"], check=True, capture_output=True)
 
 
 def test_memories_are_those_of_the_verilog() -> None:
