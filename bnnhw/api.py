@@ -46,7 +46,7 @@ from bnnhw.report.energy import draw_energy
 from bnnhw.report.front import draw_front
 from bnnhw.report.layers import layer_rows
 from bnnhw.synth import Synthesis, synthesise
-from bnnhw.verify.csim import tested_frames
+from bnnhw.verify.csim import bench_frames
 from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
 from bnnhw.verify.ladder import Climb, Progress, Report, climb
 from bnnhw.verify.toggles import MOST_CYCLES, count_toggles
@@ -254,7 +254,7 @@ def _scripts(net: Network, design: Design, asked: Request, backend: str, saved: 
     if asked.part is not None and backend != "hls":
         files |= vivado_script(net, design, asked.part, asked.family)
     if asked.part is not None and backend != "verilog":
-        files |= vitis_script(net, design, asked.part, *tested_frames(net, design, saved))
+        files |= vitis_script(net, design, asked.part, *bench_frames(net, design, saved))
     return files
 
 

@@ -85,7 +85,7 @@ class CSimulation:
         return found
 
 
-def tested_frames(net: Network, design: Design, expected: Expected | None) -> tuple[U8, U8]:
+def bench_frames(net: Network, design: Design, expected: Expected | None) -> tuple[U8, U8]:
     """[N, beats, bytes] of frames at the input port, saved ones if there are any, and of golden's outputs at the output port."""
     chain, frames = pipeline(net, folded_out(net, design)), seeded_frames(net.port, expected, TESTED, 1).x
     values = golden.run(net, frames, trace=True).layers[net.layers[-1].name]

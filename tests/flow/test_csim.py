@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,10 +29,10 @@ from bnnhw.ir.window import Window
 from bnnhw.lower import lower
 from bnnhw.tools import cpp
 from bnnhw.tools.verilator import ToolError
-from bnnhw.verify.csim import CSimulation, tested_frames
+from bnnhw.verify.csim import CSimulation, bench_frames
 from bnnhw.verify.frames import random_frames as frames_for
 from bnnhw.verify.ladder import first_difference
-from flow.test_joins import MAKERS
+from flow.test_joins import MAKERS, parallel
 from support.drawn import ANY_SEEDS, SEEDS, Drawn, designed, integer, trained
 from support.published import CNV_FOLDING, LFC_FOLDING, cifar_test, cnv, design_data, lfc, mnist_test
 
@@ -225,7 +226,7 @@ def test_an_unrolled_layer_is_all_pe_and_simd(tmp_path: Path) -> None:
 
 def side_by_side(net: Network, design: d.Design, folder: Path, seconds: float = 60) -> str:
     """What the test bench says when every module is a thread and streams hold what the top says; nothing else is changed."""
-    files = emit_hls(net, design) | vitis_script(net, design, "any", *tested_frames(net, design, None))
+    files = emit_hls(net, design) | vitis_script(net, design, "any", *bench_frames(net, design, None))
     name = naming(net).module
     head, body = files[f"hls/{name}.cpp"].split("#pragma HLS dataflow\n")
     body = re.sub(r"(  hls::stream<.*> \w+;\n)#pragma HLS stream variable = (\w+) depth = (\d+)", r"\1  \2.depth = \3;", body)
@@ -242,21 +243,29 @@ def side_by_side(net: Network, design: d.Design, folder: Path, seconds: float = 
     return subprocess.run([program], capture_output=True, text=True, check=True, timeout=seconds).stdout
 
 
-@pytest.mark.parametrize("make", range(len(MAKERS)))
-def test_branches_that_meet_do_not_stop_each_other(make: int, tmp_path: Path) -> None:
-    net = MAKERS[make](np.random.default_rng(1))
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+def test_branches_that_meet_do_not_stop_each_other(make: Callable[[np.random.Generator], Network], tmp_path: Path) -> None:
+    net = make(np.random.default_rng(1))
     design = schedule.fold_for_interval(net, 5000, 100.0)
     assert side_by_side(net, design, tmp_path) == "4 of 4 frames are equal\n"
+
+
+def test_streams_that_are_too_short_stop_each_other(tmp_path: Path) -> None:
+    """So the test before can fail."""
+    net = parallel(np.random.default_rng(1))
+    design = schedule.fold_for_interval(net, 5000, 100.0)
     short = replace(design, layers=tuple(replace(f, queue_words=tuple(2 for _ in f.queue_words)) for f in design.layers))
-    with pytest.raises(subprocess.TimeoutExpired):  # queues are what it hangs on
-        side_by_side(net, short, tmp_path / "short", 5)
+    with pytest.raises(subprocess.TimeoutExpired):
+        side_by_side(net, short, tmp_path, 5)
 
 
 def test_names_that_mean_something_in_cpp(tmp_path: Path) -> None:
     """Networks and layers may have any."""
     base = lower(frontend.load("digits_mlp")).network
     layers = tuple(replace(layer, name=name, inputs=(before,)) for layer, name, before in zip(base.layers, ("bnn", "s_axis", "EOF"), (PORT, "bnn", "s_axis"), strict=True))  # fmt: skip
-    nets = [replace(base, name=name, layers=layers) for name in ("std", "hls", "ap_uint", "bnn axis", "bnn_bits", "compl", "csim", "main", "size_t")]
+    nets = [replace(base, name=name, layers=layers) for name in ("std", "bnn axis", "csim")]
+    taken = {"hls", "ap_uint", "bnn_bits", "bnn_testbench", "compl", "xor_eq", "main", "size_t", "duts"}
+    assert not {naming(replace(base, name=name)).module for name in taken} & taken
     chosen = [(net, schedule.fully_folded(net, 100.0)) for net in nets]
     drawn = [(net, frames_for(net.port, 2, 1)) for net in nets]
     assert wrong(drawn, CSimulation(chosen, tmp_path, optimise=0)) == []
@@ -292,7 +301,7 @@ def test_the_top_is_cpp14_too(tmp_path: Path) -> None:
     """Which is what older releases of Vitis HLS compile."""
     net = lower(frontend.load("digits_mlp")).network
     design = schedule.fold_for_interval(net, 1000, 100.0)
-    for path, text in (emit_hls(net, design) | vitis_script(net, design, "any", *tested_frames(net, design, None))).items():
+    for path, text in (emit_hls(net, design) | vitis_script(net, design, "any", *bench_frames(net, design, None))).items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
     sources = [str(path) for path in sorted((tmp_path / "hls").glob("*.cpp"))]
