@@ -440,7 +440,7 @@ def test_verify_options(tmp_path: Path) -> None:
     bnnhw.generate("digits_mlp", tmp_path / "d")
     for options, expected in (
         ({"frames": 0}, "0 frames cannot be compared"),
-        ({"level": "silicon"}, "level 'silicon' is not known; give one of golden, rtl"),
+        ({"level": "silicon"}, "level 'silicon' is not known; give one of golden, csim, rtl"),
         ({"stalls": "many"}, "stalls 'many' is not known"),
         ({"data": "nosuch.npz"}, "cannot be read as .npz"),
         ({"data": np.zeros((1, 3), np.uint8)}, "frames of shape (3,) do not fit the input (64, 1, 1)"),
