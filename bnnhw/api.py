@@ -64,8 +64,8 @@ DEFAULT_UTILISATION = 0.7
 """Part of a board's FPGA that a design may take; the rest is left for routing and what else is on it."""
 BACKENDS = {"verilog": (emit_verilog,), "hls": (emit_hls,), "both": (emit_verilog, emit_hls)}
 """What `generate` writes, and how."""
-PARTS = {"xc7": "xc7z020clg400-1", "xcup": "xczu3eg-sbva484-1-i"}
-"""FPGAs for which scripts are where no board is given, by family: PYNQ-Z2, Ultra96-V2."""
+USUAL = {"xc7": "pynq_z2", "xcup": "ultra96_v2"}
+"""Boards for whose FPGAs the vendor's scripts are where none is given, by family."""
 TITLES = {"verilog": "Verilog", "hls": "HLS C++"}
 MOST_POWER_FRAMES = 100_000
 """Frames whose toggles are counted together."""
@@ -120,7 +120,9 @@ class Request:
     @property
     def part(self) -> str | None:
         """The board's FPGA, or a usual one of the family, where the vendor's tools are scripted."""
-        return self._board.part if self._board and self.family in PARTS else PARTS.get(self.family)
+        if self.family not in USUAL:
+            return None
+        return (self._board or schedule.board(resource_folder("boards"), USUAL[self.family])).part
 
     @property
     def budget(self) -> schedule.Budget:
@@ -225,7 +227,7 @@ def generate(
     asked = Request(**folding)
     if backend != "verilog" and asked.part is None:
         raise BnnhwError(
-            f"generate: backend {backend!r} is for {' and '.join(PARTS)}, of which Vitis knows FPGAs, not for {asked.family}; give verilog"
+            f"generate: backend {backend!r} is for {' and '.join(USUAL)}, of which Vitis knows FPGAs, not for {asked.family}; give verilog"
         )
     folder = _out(out).resolve()
     _check_free(folder)

@@ -16,3 +16,11 @@ struct ap_axiu {
 
 template <int W>
 using bnn_axis = ap_axiu<W, 0, 0, 0>;
+
+// Bytes of a word that are kept: all, or so many of a frame's last word.
+template <int BYTES>
+ap_uint<BYTES> bnn_keep(bool last, int bytes) {
+#pragma HLS inline
+  const ap_uint<BYTES> all = -1;
+  return last ? ap_uint<BYTES>(all >> (BYTES - bytes)) : all;
+}

@@ -6,7 +6,6 @@
 
 template <class P>
 void bnn_frame(hls::stream<bnn_axis<P::DATA_W>> &s, hls::stream<ap_uint<P::DATA_W>> &m, ap_uint<1> &err) {
-  const ap_uint<P::DATA_W / 8> all = -1, keep = P::KEEP_BYTES == P::DATA_W / 8 ? all : ap_uint<P::DATA_W / 8>(all >> (P::DATA_W / 8 - P::KEEP_BYTES));
   bool ended = false, wrong = false;
   for (int n = 0; n < P::N_BEATS; n++) {
 #pragma HLS pipeline II = 1 style = flp
@@ -16,7 +15,7 @@ void bnn_frame(hls::stream<bnn_axis<P::DATA_W>> &s, hls::stream<ap_uint<P::DATA_
       const bnn_axis<P::DATA_W> word = s.read();
       beat = word.data;
       ended = word.last;
-      wrong = wrong || ended != last || word.keep != (last ? keep : all);
+      wrong = wrong || ended != last || word.keep != bnn_keep<P::DATA_W / 8>(last, P::KEEP_BYTES);
       if (last && P::TAIL_W < P::DATA_W) beat &= ap_uint<P::DATA_W>(-1) >> (P::DATA_W - P::TAIL_W);
     }
     m.write(beat);

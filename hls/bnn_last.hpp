@@ -4,13 +4,12 @@
 
 template <class P>
 void bnn_last(hls::stream<ap_uint<P::DATA_W>> &s, hls::stream<bnn_axis<P::DATA_W>> &m) {
-  const ap_uint<P::DATA_W / 8> all = -1, keep = P::KEEP_BYTES == P::DATA_W / 8 ? all : ap_uint<P::DATA_W / 8>(all >> (P::DATA_W / 8 - P::KEEP_BYTES));
   for (int n = 0; n < P::N_BEATS; n++) {
 #pragma HLS pipeline II = 1 style = flp
     bnn_axis<P::DATA_W> word;
     word.data = s.read();
     word.last = n == P::N_BEATS - 1;
-    word.keep = word.strb = word.last ? keep : all;
+    word.keep = word.strb = bnn_keep<P::DATA_W / 8>(word.last, P::KEEP_BYTES);
     m.write(word);
   }
 }

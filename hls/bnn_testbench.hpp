@@ -17,9 +17,7 @@ int bnn_testbench(
       bnn_axis<S_W> word;
       word.data = bnn_joined<S_W>(input[frame][n]);
       word.last = n == BEATS_IN - 1;
-      word.keep = 0;
-      for (int b = 0; b < S_W / 8; b++) word.keep[b] = n < BEATS_IN - 1 || b < keep_in;
-      word.strb = word.keep;
+      word.keep = word.strb = bnn_keep<S_W / 8>(word.last, keep_in);
       s.write(word);
     }
     ap_uint<1> err = 0;
@@ -27,8 +25,8 @@ int bnn_testbench(
     bool equal = err == 0;
     for (int n = 0; n < BEATS_OUT; n++) {
       const bnn_axis<M_W> word = m.read();
-      equal = equal && word.data == bnn_joined<M_W>(output[frame][n]) && word.last == (n == BEATS_OUT - 1);
-      for (int b = 0; b < M_W / 8; b++) equal = equal && word.keep[b] == (n < BEATS_OUT - 1 || b < keep_out);
+      const bool last = n == BEATS_OUT - 1;
+      equal = equal && word.data == bnn_joined<M_W>(output[frame][n]) && word.last == last && word.keep == bnn_keep<M_W / 8>(last, keep_out);
     }
     if (!equal) std::printf("frame %d differs\n", frame);
     wrong += !equal;

@@ -8,7 +8,7 @@
 #include "duts.hpp"
 
 template <int S_W, int M_W>
-bool run(
+void run(
     const std::string &folder, const char *name, int beats_in, int beats_out, int keep_in, int keep_out,
     void (*top)(hls::stream<bnn_axis<S_W>> &, hls::stream<bnn_axis<M_W>> &, ap_uint<1> &)) {
   std::ifstream in(folder + "/" + name + ".in", std::ios::binary);
@@ -23,9 +23,7 @@ bool run(
       word.data = 0;
       for (int b = 0; b < S_W / 8; b++) word.data.range(8 * b + 7, 8 * b) = (unsigned char)frame[size_t(n) * (S_W / 8) + size_t(b)];
       word.last = n == beats_in - 1;
-      word.keep = 0;
-      for (int b = 0; b < S_W / 8; b++) word.keep[b] = !word.last || b < keep_in;
-      word.strb = word.keep;
+      word.keep = word.strb = bnn_keep<S_W / 8>(word.last, keep_in);
       s.write(word);
     }
     ap_uint<1> err = 0;
@@ -41,10 +39,8 @@ bool run(
       const bnn_axis<M_W> word = m.read();
       const bool last = n == beats_out - 1;
       bad_last += word.last != last;
-      for (int b = 0; b < M_W / 8; b++) {
-        bad_keep += word.keep[b] != (!last || b < keep_out);
-        out.put(char(word.data.range(8 * b + 7, 8 * b).to_uint()));
-      }
+      bad_keep += word.keep != bnn_keep<M_W / 8>(last, keep_out);
+      for (int b = 0; b < M_W / 8; b++) out.put(char(word.data.range(8 * b + 7, 8 * b).to_uint()));
     }
     while (!m.empty()) {
       m.read();
@@ -56,7 +52,6 @@ bool run(
   std::printf(
       "{\"network\": \"%s\", \"frames\": %ld, \"errors\": %ld, \"bad_last\": %ld, \"bad_keep\": %ld, \"left\": %ld, \"missing\": %ld}\n", name, frames, errors,
       bad_last, bad_keep, left, missing);
-  return true;
 }
 
 int main(int, char **arguments) {

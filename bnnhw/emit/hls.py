@@ -82,11 +82,9 @@ def _folded(layer: Layer, f: d.Folding) -> d.Folding:
         return f
     w = layer.window
     lanes = w.group_channels if d.windowed(layer) else 0
-    rows = max(d.buffer_rows(layer), -(-d.least_buffer_words(layer, lanes) * lanes // (w.shape[0] * w.shape[2]))) if lanes else 0
-    needed = rows * w.shape[2] * w.shape[0] // lanes if lanes else 0
     return replace(
         f, implementation=d.Implementation.FOLDED, pe=layer.out_shape[0] // w.groups, simd=w.fan_in // d.segments(layer),
-        planes=layer.weights.planes, input_planes=0, lanes=lanes, buffer_words=1 << (needed - 1).bit_length() if lanes else 0,
+        planes=layer.weights.planes, input_planes=0, lanes=lanes, buffer_words=d.buffer_words(layer, lanes) if lanes else 0,
     )  # fmt: skip
 
 

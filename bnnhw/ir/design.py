@@ -260,6 +260,13 @@ def buffer_rows(layer: Windowed) -> int:
     return max(min(reach, w.shape[1]) + w.stride[0], at_end)
 
 
+def buffer_words(layer: Windowed, lanes: int) -> int:
+    """Words of `lanes` elements that the sliding window holds so that neither side waits."""
+    c, _, columns = layer.window.shape
+    words = buffer_rows(layer) * columns * c // lanes
+    return 1 << max(1, (words - 1).bit_length())
+
+
 def least_buffer_words(layer: Windowed, lanes: int) -> int:
     """Words below which the sliding window could not hold one window position."""
     w = layer.window

@@ -33,7 +33,7 @@ from bnnhw.ir.wiring import converter_period, literal, one_beat
 from bnnhw.lutmap.dot import least_luts as least_dot
 from bnnhw.lutmap.fabric import FABRICS
 from bnnhw.lutmap.layer import predicted_luts
-from bnnhw.schedule.folding import buffer_words, ceilings, input_lanes, output_lanes
+from bnnhw.schedule.folding import ceilings, input_lanes, output_lanes
 from bnnhw.schedule.queues import Waits, words_of_pixel
 from bnnhw.schedule.stages import JOINT, joint, may_have_lines, may_unroll, most_registers, popcount_registers, registers
 
@@ -235,7 +235,7 @@ class Choices:
             queues = self.waits.words(layer, tuple(o.words for o in sources)) if len(sources) > 1 else ()
             streams = tuple(o.stream for o in sources)
             for lanes in _lanes(layer):
-                words = buffer_words(layer, lanes) if isinstance(layer, Windowed) else 0
+                words = d.buffer_words(layer, lanes) if isinstance(layer, Windowed) else 0
                 for style in self._window_styles(layer, lanes, streams[0].planes * streams[0].elem_bits):
                     f = d.Folding(layer.name, lanes=lanes, buffer_words=words, window_memory=style, queue_words=queues)
                     way = self._whole(layer, f, streams)
@@ -315,7 +315,7 @@ class Choices:
         def build(parts: Parts) -> Wire:
             return parts.adapt(layer.name, f"{layer.name}_in", parts.bits(layer, Wire("", source)), layer.window.shape[0], lanes)
 
-        return Way({"lanes": lanes, "buffer_words": buffer_words(layer, lanes)}, ("words", layer.name, source, lanes), build)
+        return Way({"lanes": lanes, "buffer_words": d.buffer_words(layer, lanes)}, ("words", layer.name, source, lanes), build)
 
     def _windows(self, layer: MatVec | Gather, nodes: list[State]) -> list[State]:
         """Ways to make the window's buffer."""
@@ -345,7 +345,7 @@ class Choices:
         return self._styles(width, words if width else 0)
 
     def _window(self, layer: MatVec | Gather, source: Stream, style: d.MemoryStyle) -> Way:
-        f = d.Folding(layer.name, lanes=source.lanes, buffer_words=buffer_words(layer, source.lanes), window_memory=style)
+        f = d.Folding(layer.name, lanes=source.lanes, buffer_words=d.buffer_words(layer, source.lanes), window_memory=style)
         return Way({"window_memory": style}, ("window", layer.name, source, style), lambda parts: parts.sliding(layer, f, Wire("", source)))
 
     def _all_groups(self, layer: MatVec | Gather, source: Stream) -> Way:
@@ -549,7 +549,7 @@ class Choices:
         if not d.windowed(layer):
             return [d.MemoryStyle.AUTO]
         assert isinstance(layer, Windowed)
-        return self._styles(lanes * bits, buffer_words(layer, lanes))
+        return self._styles(lanes * bits, d.buffer_words(layer, lanes))
 
     def _styles(self, width: int, words: int) -> list[d.MemoryStyle]:
         """Those in which a written memory is made differently."""

@@ -115,15 +115,8 @@ def complete_folding(layer: Layer, f: d.Folding, interval: int) -> d.Folding:
     if not f.lanes:
         f = replace(f, lanes=_lanes(layer, f, interval))
     if isinstance(layer, Windowed) and not f.buffer_words:
-        f = replace(f, buffer_words=buffer_words(layer, f.lanes))
+        f = replace(f, buffer_words=d.buffer_words(layer, f.lanes))
     return f
-
-
-def buffer_words(layer: Windowed, lanes: int) -> int:
-    """Words of `lanes` elements that the sliding window holds so that neither side waits."""
-    c, _, columns = layer.window.shape
-    words = d.buffer_rows(layer) * columns * c // lanes
-    return 1 << max(1, (words - 1).bit_length())
 
 
 def _lanes(layer: Layer, f: d.Folding, interval: int) -> int:

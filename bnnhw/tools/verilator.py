@@ -74,8 +74,8 @@ def run(command: Sequence[str], cwd: Path, env: dict[str, str] | None = None, ti
     return done.stdout
 
 
-def simulate(command: Sequence[str], cwd: Path, progress: Callable[[int], None] | None, timeout: float) -> str:
-    """What a simulator writes; `progress` is told the frames that it reports on the way. Errors: ToolError."""
+def simulate(command: Sequence[str], cwd: Path, progress: Callable[[int], None] | None, timeout: float, unit: str = "frames") -> str:
+    """What a simulator writes; `progress` is told the frames, or what `unit` is, that it reports on the way. Errors: ToolError."""
     with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         timer = threading.Timer(timeout, process.kill)
         timer.start()
@@ -84,10 +84,10 @@ def simulate(command: Sequence[str], cwd: Path, progress: Callable[[int], None] 
         def watch() -> None:
             assert process.stderr is not None
             for line in process.stderr:
-                if line.startswith("frames ") and progress:
-                    progress(int(line.split()[1]))
-                elif not line.startswith("frames "):
+                if not line.startswith(f"{unit} "):
                     log.append(line)
+                elif progress:
+                    progress(int(line.split()[1]))
 
         watcher = threading.Thread(target=watch)
         watcher.start()

@@ -11,9 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import tempfile
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -109,7 +107,12 @@ class Counter:
         numbers = [*_port(chain.source), chain.sink.beats, WARM, len(frames), most_cycles, limit]
         command = [str(self.program), *(str(self.folder / n) for n in ("in", "skipped", "watched")), *map(str, numbers)]
         about = WARM * chain.interval + min(len(frames) * chain.interval, most_cycles)
-        counted = _read(_run(command, self.source, lambda done: progress(done, max(done, about)) if progress else None))
+
+        def told(done: int) -> None:
+            if progress:
+                progress(done, max(done, about))
+
+        counted = _read(verilator.simulate(command, self.source, told, TIMEOUT, unit="cycles"))
         outer = ROOT.count(".")
         return replace(
             counted, signals=tuple(s for s in counted.signals if s.module_scope.count(".") == outer or (s.module, s.name) not in self.inner)
@@ -204,32 +207,6 @@ def _build(sources: Sequence[Path], folder: Path) -> Path:
     program = folder / "simulate"
     verilator.run(["g++", "-o", str(program), *objects, str(verilator.runtime(v, flags)), "-lpthread"], folder)
     return program
-
-
-def _run(command: list[str], cwd: Path, progress: Callable[[int], None]) -> str:
-    """What the simulation prints; ToolError where it fails."""
-    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        timer = threading.Timer(TIMEOUT, process.kill)
-        timer.start()
-        log: list[str] = []
-
-        def watch() -> None:
-            assert process.stderr is not None
-            for line in process.stderr:
-                if line.startswith("cycles "):
-                    progress(int(line.split()[1]))
-                else:
-                    log.append(line)
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        assert process.stdout is not None
-        text = process.stdout.read()
-        watcher.join()
-        timer.cancel()
-    if process.returncode:
-        raise ToolError(f"simulation failed with exit code {process.returncode}: {''.join(log).strip()[:300]}", "".join(log))
-    return text
 
 
 def _read(text: str) -> Counted:

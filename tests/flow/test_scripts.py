@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import bnnhw
+from bnnhw.emit.scripts import CARRIES
 from bnnhw.tools import cpp
+from bnnhw.tools.targets import TARGETS
 
 RECORDER = Path(__file__).parents[1] / "support" / "recorder.tcl"
 STEPS = ["csim_design", "csynth_design", "cosim_design", "export_design"]
@@ -74,6 +76,7 @@ def test_carry_designs_define_their_macro(tmp_path: Path) -> None:
     text = (folder / "vivado.tcl").read_text()
     assert "-mode out_of_context -verilog_define BNNHW_CARRY=8\n" in text and "set part xczu3eg-sbva484-1-i" in text
     assert not list(folder.glob("hls/*"))
+    assert {name: f"BNNHW_CARRY={bits}" for name, bits in CARRIES.items()} == {name: t.primitives for name, t in TARGETS.items() if t.primitives}
 
 
 def test_other_families_have_no_vendor(tmp_path: Path) -> None:

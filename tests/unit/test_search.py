@@ -32,7 +32,7 @@ from bnnhw.ir.window import Window
 from bnnhw.lower import lower
 from bnnhw.schedule import board, fold_for_interval, fully_folded, search
 from bnnhw.schedule.choices import Choices
-from bnnhw.schedule.folding import buffer_words, input_lanes, output_lanes
+from bnnhw.schedule.folding import input_lanes, output_lanes
 from bnnhw.schedule.goals import SHARES, Budget, Folder
 from bnnhw.schedule.queues import Waits, words_of_pixel
 from bnnhw.schedule.stages import LOGIC, LUT_LEVELS, may_have_lines, most_registers, with_joint, with_registers
@@ -72,7 +72,7 @@ def every_folding(layer: Layer) -> list[d.Folding]:
     if not (d.windowed(layer) or d.elementwise(layer)):
         return made
     lanes = [n for n in range(1, d.lane_channels(layer) + 1) if d.lane_channels(layer) % n == 0]
-    words = {n: buffer_words(layer, n) if isinstance(layer, Windowed) else 0 for n in lanes}
+    words = {n: d.buffer_words(layer, n) if isinstance(layer, Windowed) else 0 for n in lanes}
     found = [replace(f, lanes=n, buffer_words=words[n]) for f in made for n in lanes if not d.line_buffered(layer, f)]
     return found + [replace(f, lanes=layer.sources[0][0][0]) for f in made if d.line_buffered(layer, f)]
 
