@@ -59,6 +59,8 @@ WANTED = {
 """Instances of each module; wires and resets are not swept."""
 SEARCHED = {"bnn_matvec": 18, "bnn_replay": 16, "bnn_window": 8, "bnn_gearbox": 6, "bnn_threshold": 6, "bnn_affine": 4}
 """Instances besides, as searches choose them for least LUTs: narrow ones, and block memories that need not be any."""
+WRITTEN = {"bnn_matvec": 14, "bnn_threshold": 10, "bnn_affine": 6, "bnn_hold": 3, "bnn_control": 5}
+"""Instances besides, of networks that are written at run time."""
 LINE_BUFFERS, JOINT_SUMS = 24, 24
 LARGEST = 1600
 """XNOR lanes of an instance; more would take the time of many."""
@@ -99,6 +101,22 @@ def searched() -> Iterator[tuple[Network, Design]]:
         folder = schedule.Folder(net, "xc7", 100.0, "luts")
         slowest = pipeline(net, schedule.fully_folded(net, 100.0)).interval
         yield net, apart(folder.least(max(16, int(slowest / 10 ** rng.uniform(0, 2.5)))))
+
+
+def written() -> Iterator[tuple[Network, Design]]:
+    """Networks all of whose products are written at run time, where they can be, without end."""
+    for seed in count(40_000):
+        net, rng = practical_network(seed, "net"), np.random.default_rng(seed)
+        layers = (
+            replace(layer, writable=True) if isinstance(layer, MatVec) and layer.weights.planes == 1 and layer.partial is None else layer
+            for layer in net.layers
+        )
+        try:
+            net = replace(net, layers=tuple(layers))
+            slowest = pipeline(net, schedule.fully_folded(net, 100.0)).interval
+            yield net, apart(schedule.fold_for_interval(net, max(16, int(slowest / 10 ** rng.uniform(0, 3))), 100.0))
+        except BnnhwError:  # numbers that other layers read
+            continue
 
 
 def apart(design: Design) -> Design:
@@ -164,7 +182,7 @@ def drawn() -> list[Sample]:
     """The instances of the sweep."""
     small = (s for s in line_buffers() if lanes(s[0]) <= LARGEST)
     usual = firsts(islice(designs(), 400), WANTED)
-    return [*usual, *islice(small, LINE_BUFFERS), *islice(joint_sums(), JOINT_SUMS), *firsts(islice(searched(), 60), SEARCHED)]
+    return [*usual, *islice(small, LINE_BUFFERS), *islice(joint_sums(), JOINT_SUMS), *firsts(islice(searched(), 60), SEARCHED), *firsts(islice(written(), 200), WRITTEN)]
 
 
 def firsts(chosen: Iterable[tuple[Network, Design]], wanted: dict[str, int]) -> list[Sample]:
@@ -174,7 +192,9 @@ def firsts(chosen: Iterable[tuple[Network, Design]], wanted: dict[str, int]) -> 
         names, logics = naming(net), (design.logic,) if design.logic is Logic.PLAIN else LUTS
         made = {logic: (pipeline(net, other), emit_verilog(net, other)) for logic in logics if (other := replace(design, logic=logic))}
         taken: set[str] = set()
-        for n, i in enumerate(made[logics[0]][0].instances):
+        for n, i in enumerate(made[logics[0]][0].parts):
+            if wanted is WRITTEN and not i.writable and i.module not in ("bnn_hold", "bnn_control"):
+                continue
             key = json.dumps(i.parameters)
             if i.module in RAMS and i.parameters.get("STYLE") == DISTRIBUTED:  # which not every family has
                 continue
@@ -182,7 +202,7 @@ def firsts(chosen: Iterable[tuple[Network, Design]], wanted: dict[str, int]) -> 
                 continue
             found[i.module][key] = (
                 i,
-                {logic: (names.module_of(i), *sources(files, chain.instances[n], names)) for logic, (chain, files) in made.items()},
+                {logic: (names.module_of(i), *sources(files, chain.parts[n], names)) for logic, (chain, files) in made.items()},
             )
             taken.add(i.module)
         if all(len(found[module]) >= n for module, n in wanted.items()):

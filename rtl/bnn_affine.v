@@ -22,6 +22,7 @@ module bnn_affine #(
     parameter N_CLASSES = 1,  // border classes
     parameter [OUT_ROWS*ADDR_W-1:0] ROW_BASE = 0,  // see bnn_fold_address
     parameter [OUT_COLS*ADDR_W-1:0] COL_BASE = 0,  // see bnn_fold_address
+    parameter WRITABLE = 0,  // 1: w_en writes a parameter word
     parameter FILE = ""  // parameters
 ) (
     input wire clk,
@@ -31,7 +32,10 @@ module bnn_affine #(
     output wire s_ready,
     output wire [PE*OUT_W-1:0] m_data,
     output wire m_valid,
-    input wire m_ready
+    input wire m_ready,
+    input wire w_en,
+    input wire [ADDR_W-1:0] w_addr,
+    input wire [PE*(BIAS_W+SCALE_W)-1:0] w_data
 );
   localparam WORD_W = BIAS_W + SCALE_W;
   wire [PE*SUM_W-1:0] sums;
@@ -48,6 +52,7 @@ module bnn_affine #(
       .N_CLASSES(N_CLASSES),
       .ROW_BASE(ROW_BASE),
       .COL_BASE(COL_BASE),
+      .WRITABLE(WRITABLE),
       .FILE(FILE)
   ) u_rom (
       .clk(clk),
@@ -58,7 +63,10 @@ module bnn_affine #(
       .m_data(sums),
       .m_word(words),
       .m_valid(m_valid),
-      .m_ready(m_ready)
+      .m_ready(m_ready),
+      .w_en(w_en),
+      .w_addr(w_addr),
+      .w_data(w_data)
   );
   genvar p, b;
   generate

@@ -13,6 +13,7 @@ module bnn_head_rom #(
     parameter N_CLASSES = 1,  // border classes
     parameter [OUT_ROWS*ADDR_W-1:0] ROW_BASE = 0,  // see bnn_fold_address
     parameter [OUT_COLS*ADDR_W-1:0] COL_BASE = 0,  // see bnn_fold_address
+    parameter WRITABLE = 0,  // 1: w_en writes a word
     parameter FILE = ""  // words
 ) (
     input wire clk,
@@ -23,7 +24,10 @@ module bnn_head_rom #(
     output wire [DATA_W-1:0] m_data,
     output wire [WORD_W-1:0] m_word,
     output wire m_valid,
-    input wire m_ready
+    input wire m_ready,
+    input wire w_en,
+    input wire [ADDR_W-1:0] w_addr,
+    input wire [WORD_W-1:0] w_data
 );
   reg valid_q;
   reg [DATA_W-1:0] data_q;
@@ -53,17 +57,37 @@ module bnn_head_rom #(
       .step(take),
       .addr(addr)
   );
-  (* keep_hierarchy = N_WORDS > 1 *)
-  bnn_rom #(
-      .DATA_W(WORD_W),
-      .N_WORDS(N_WORDS),
-      .ADDR_W(ADDR_W),
-      .FILE(FILE)
-  ) u_words (
-      .clk(clk),
-      .en(take),
-      .addr(addr),
-      .q(m_word)
-  );
+  generate
+    if (WRITABLE) begin : g_writable
+      bnn_ram #(
+          .DATA_W(WORD_W),
+          .N_WORDS(N_WORDS),
+          .ADDR_W(ADDR_W),
+          .FILE(FILE)
+      ) u_words (
+          .clk(clk),
+          .w_en(w_en),
+          .w_addr(w_addr),
+          .w_data(w_data),
+          .r_en(take),
+          .r_addr(addr),
+          .q(m_word)
+      );
+    end else begin : g_fixed
+      wire unused = ^{w_en, w_addr, w_data};
+      (* keep_hierarchy = N_WORDS > 1 *)
+      bnn_rom #(
+          .DATA_W(WORD_W),
+          .N_WORDS(N_WORDS),
+          .ADDR_W(ADDR_W),
+          .FILE(FILE)
+      ) u_words (
+          .clk(clk),
+          .en(take),
+          .addr(addr),
+          .q(m_word)
+      );
+    end
+  endgenerate
 endmodule
 `default_nettype wire

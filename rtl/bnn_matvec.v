@@ -20,6 +20,7 @@ module bnn_matvec #(
     parameter JOINT = 0,  // 1: the planes of a beat, which come in one turn, are summed together
     parameter LATENCY = 0,  // registers in a popcount, or in a joint sum
     parameter STYLE = "auto",  // of the weights' memory, as in bnn_rom
+    parameter WRITABLE = 0,  // 1: w_en writes a weight word
     parameter FILE = ""  // weights
 ) (
     input wire clk,
@@ -29,7 +30,10 @@ module bnn_matvec #(
     output wire s_ready,
     output wire [PE*SUM_W-1:0] m_data,
     output wire m_valid,
-    input wire m_ready
+    input wire m_ready,
+    input wire w_en,
+    input wire [ADDR_W-1:0] w_addr,
+    input wire [PE*(GATE==2?2*SIMD : SIMD)-1:0] w_data
 );
   localparam [BEAT_W-1:0] LAST_BEAT = N_BEATS[BEAT_W-1:0] - 1'b1;
   localparam [ADDR_W-1:0] LAST_WORD = N_WORDS[ADDR_W-1:0] - 1'b1;
@@ -116,19 +120,40 @@ module bnn_matvec #(
 
   localparam PE_W = GATE == 2 ? 2 * SIMD : SIMD;
   wire [PE*PE_W-1:0] weights;
-  (* keep_hierarchy = N_WORDS > 1 *)
-  bnn_rom #(
-      .DATA_W(PE * PE_W),
-      .N_WORDS(N_WORDS),
-      .ADDR_W(ADDR_W),
-      .STYLE(STYLE),
-      .FILE(FILE)
-  ) u_weights (
-      .clk(clk),
-      .en(take),
-      .addr(addr_q),
-      .q(weights)
-  );
+  generate
+    if (WRITABLE) begin : g_writable
+      bnn_ram #(
+          .DATA_W(PE * PE_W),
+          .N_WORDS(N_WORDS),
+          .ADDR_W(ADDR_W),
+          .STYLE(STYLE),
+          .FILE(FILE)
+      ) u_weights (
+          .clk(clk),
+          .w_en(w_en),
+          .w_addr(w_addr),
+          .w_data(w_data),
+          .r_en(take),
+          .r_addr(addr_q),
+          .q(weights)
+      );
+    end else begin : g_fixed
+      wire unused = ^{w_en, w_addr, w_data};
+      (* keep_hierarchy = N_WORDS > 1 *)
+      bnn_rom #(
+          .DATA_W(PE * PE_W),
+          .N_WORDS(N_WORDS),
+          .ADDR_W(ADDR_W),
+          .STYLE(STYLE),
+          .FILE(FILE)
+      ) u_weights (
+          .clk(clk),
+          .en(take),
+          .addr(addr_q),
+          .q(weights)
+      );
+    end
+  endgenerate
 
   genvar p, q;
   generate

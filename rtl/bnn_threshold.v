@@ -19,6 +19,7 @@ module bnn_threshold #(
     parameter N_CLASSES = 1,  // border classes
     parameter [OUT_ROWS*ADDR_W-1:0] ROW_BASE = 0,  // see bnn_fold_address
     parameter [OUT_COLS*ADDR_W-1:0] COL_BASE = 0,  // see bnn_fold_address
+    parameter WRITABLE = 0,  // 1: w_en writes a parameter word
     parameter FILE = ""  // limits and flips
 ) (
     input wire clk,
@@ -28,7 +29,10 @@ module bnn_threshold #(
     output wire s_ready,
     output wire [PLANES*PE-1:0] m_data,
     output wire m_valid,
-    input wire m_ready
+    input wire m_ready,
+    input wire w_en,
+    input wire [ADDR_W-1:0] w_addr,
+    input wire [PE*(N_LIMITS*LIMIT_W+FLIPS)-1:0] w_data
 );
   localparam WORD_W = N_LIMITS * LIMIT_W + FLIPS;
   wire [PE*SUM_W-1:0] sums;
@@ -45,6 +49,7 @@ module bnn_threshold #(
       .N_CLASSES(N_CLASSES),
       .ROW_BASE(ROW_BASE),
       .COL_BASE(COL_BASE),
+      .WRITABLE(WRITABLE),
       .FILE(FILE)
   ) u_rom (
       .clk(clk),
@@ -55,7 +60,10 @@ module bnn_threshold #(
       .m_data(sums),
       .m_word(words),
       .m_valid(m_valid),
-      .m_ready(m_ready)
+      .m_ready(m_ready),
+      .w_en(w_en),
+      .w_addr(w_addr),
+      .w_data(w_data)
   );
   genvar p, b, k, q;
   generate

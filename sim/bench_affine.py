@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from bnnhw.ir.encoding import signed_bits
-from sim.corners import Corner, Folds, numbers, pack, signed, unpack, words
+from sim.corners import Corner, Folds, numbers, pack, signed, unpack, words, written
 from sim.streams import Traffic, stream_tests
 
 SATURATE, ZERO, WRAP = range(3)
@@ -41,7 +41,7 @@ def corner(
     return Corner({
         "PE": pe, "SUM_W": sum_w, "SCALE_W": scale_w, "BIAS_W": bias_w, "EXACT_W": exact_w, "SHIFT": shift, "OVERFLOW": overflow,
         "LOW": pack([low], exact_w), "HIGH": pack([high], exact_w), "OUT_W": out_w or exact_w,
-        "WRAP_W": wrap_w or out_w or exact_w, "N_WORDS": folds.words, **folds.parameters,
+        "WRAP_W": wrap_w or out_w or exact_w, "N_WORDS": folds.words, "WRITABLE": 0, **folds.parameters,
     }, memory)  # fmt: skip
 
 
@@ -70,6 +70,7 @@ CORNERS = {
     "zeroes": corner("zeroes", 1, 9, 2, 4, overflow=ZERO, low=-128, high=127, out_w=8),
     "zeroes_shifted": corner("zeroes_shifted", 5, 11, 3, 9, shift=4, overflow=ZERO, low=-17, high=16, out_w=6),
     "zeroes_off_centre": corner("zeroes_off_centre", 2, 9, 2, 5, overflow=ZERO, low=5, high=63, out_w=16),
+    "written": written(corner("written", 3, 9, 8, 12, out_w=32)),
 }
 
 

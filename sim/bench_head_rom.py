@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from sim.corners import Corner, Folds, words
+from sim.corners import Corner, Folds, words, written
 from sim.streams import Traffic, stream_tests
 
 FOLDS = {
@@ -17,10 +17,12 @@ FOLDS = {
     "classes": Folds(3, (0, 1, 2), (0, 1, 1, 2)),
     "columns_only": Folds(1, (0, 0), (0, 1, 1, 1, 2)),
     "folds_and_rows": Folds(2, (0, 1, 1, 1, 1, 1, 1, 2), (0,)),
+    "written_one": Folds(1),
+    "written": Folds(5, (0, 1), (0, 1, 2)),
 }
 BITS = {
     "one": (1, 1), "two": (2, 3), "prime": (7, 5), "folds_8": (8, 65), "folds_9": (9, 127), "folds_15": (15, 16),
-    "classes": (31, 32), "columns_only": (65, 1), "folds_and_rows": (128, 33),
+    "classes": (31, 32), "columns_only": (65, 1), "folds_and_rows": (128, 33), "written_one": (4, 9), "written": (3, 40),
 }  # fmt: skip
 """Of a beat and of a word."""
 
@@ -28,10 +30,10 @@ BITS = {
 def corner(name: str) -> Corner:
     """A corner with random words."""
     (data, word), folds = BITS[name], FOLDS[name]
-    return Corner({"DATA_W": data, "WORD_W": word, "N_WORDS": folds.words, **folds.parameters}, words(name, folds.words, word))
+    return Corner({"DATA_W": data, "WORD_W": word, "N_WORDS": folds.words, "WRITABLE": 0, **folds.parameters}, words(name, folds.words, word))
 
 
-CORNERS = {name: corner(name) for name in FOLDS}
+CORNERS = {name: written(corner(name)) if name.startswith("written") else corner(name) for name in FOLDS}
 
 
 def traffic(name: str, rng: random.Random) -> Traffic:

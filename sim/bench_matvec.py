@@ -9,7 +9,7 @@ import cocotb
 
 from bnnhw.ir.encoding import signed_bits
 from bnnhw.ir.hardware import Gate, index_bits
-from sim.corners import Corner, pack, signed, unpack, words
+from sim.corners import Corner, pack, signed, unpack, words, written
 from sim.streams import Traffic, check_stalls, stream_tests
 
 
@@ -30,7 +30,7 @@ def corner(
     return Corner({
         "PE": pe, "SIMD": simd, "PLANES": len(coeffs) // turns, "N_TURNS": turns, "TURN_W": index_bits(turns), "GATE": int(gate), "N_BEATS": beats, "N_WORDS": folds * beats, "COUNT_W": count_w,
         "SUM_W": sum_w, "COEFFS": pack(coeffs, sum_w), "BEAT_W": index_bits(beats), "ADDR_W": index_bits(folds * beats),
-        "LATENCY": late, "JOINT": joint,
+        "LATENCY": late, "JOINT": joint, "WRITABLE": 0,
     }, [word | counting if i < beats else word for i, word in enumerate(memory)])  # fmt: skip
 
 
@@ -70,6 +70,9 @@ CORNERS = {
     "joint_image": corner("joint_image", 3, 9, beats=2, folds=2, coeffs=INT8, gate=Gate.AND, joint=1),
     "joint_late": corner("joint_late", 2, 7, beats=3, folds=2, coeffs=(1, 2, -4), gate=Gate.MASKED, late=3, joint=1),
     "wraps": corner("wraps", 2, 7, beats=5, folds=2, coeffs=(13, -11, 7), sum_w=5),
+    "written_one": written(corner("written_one", 1, 3, beats=1, folds=1)),
+    "written": written(corner("written", 3, 7, beats=5, folds=3)),
+    "written_masked": written(corner("written_masked", 2, 9, beats=2, folds=4, coeffs=(1, 2, -4), gate=Gate.MASKED, late=2)),
 }
 """In `wraps` the sums need more bits than there are; those that come out are right below that."""
 

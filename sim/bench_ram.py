@@ -8,13 +8,18 @@ import cocotb
 from cocotb.triggers import FallingEdge
 
 from bnnhw.ir.hardware import index_bits
-from sim.corners import Corner
+from sim.corners import Corner, words
 from sim.streams import cycles_of, for_corners, rng_for
 
 CORNERS = {
     f"words_{n}_bits_{bits}": Corner({"DATA_W": bits, "N_WORDS": n, "ADDR_W": index_bits(n)})
     for n, bits in ((2, 1), (3, 2), (7, 7), (8, 8), (9, 33), (16, 64), (17, 65), (31, 127))
 }
+CORNERS |= {
+    f"file_{n}_bits_{bits}": Corner({"DATA_W": bits, "N_WORDS": n, "ADDR_W": index_bits(n)}, words(f"file_{n}", n, bits))
+    for n, bits in ((1, 5), (9, 33))
+}
+"""Those with a file begin with its words; others are filled first."""
 
 
 @cocotb.test()
@@ -22,11 +27,11 @@ async def reads_what_was_written(dut: Any) -> None:
     async def job(corner: str) -> None:
         c, rng = CORNERS[corner], rng_for(corner)
         w_en, w_addr, w_data, r_en, r_addr, q = (getattr(dut, f"{corner}_{n}") for n in ("w_en", "w_addr", "w_data", "r_en", "r_addr", "q"))
-        words: list[int] = []
+        held = list(c.memory)
         shown: int | None = None
         same = 0
         for cycle in range(c["N_WORDS"] + 300):
-            filling = cycle < c["N_WORDS"]  # write every word once before the first read
+            filling = len(held) < c["N_WORDS"]  # write every word once before the first read
             writing, reading = filling or rng.random() < 0.5, not filling and rng.random() < 0.7
             at, word = cycle if filling else rng.randrange(c["N_WORDS"]), rng.getrandbits(c["DATA_W"])
             source = at if rng.random() < 0.3 else rng.randrange(c["N_WORDS"])
@@ -34,12 +39,12 @@ async def reads_what_was_written(dut: Any) -> None:
             r_en.value, r_addr.value = int(reading), source
             await cycles_of(dut.clk, 1)
             if reading:
-                shown = words[source]
+                shown = held[source]
                 same += writing and source == at
             if filling:
-                words.append(word)
+                held.append(word)
             elif writing:
-                words[at] = word
+                held[at] = word
             await FallingEdge(dut.clk)
             assert shown is None or q.value == shown, f"{corner}: cycle {cycle} shows {q.value}"
         assert same > 5, f"{corner}: too few reads of a word while it was written"

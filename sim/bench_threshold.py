@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
-from sim.corners import Corner, Folds, pack, signed, unpack
+from sim.corners import Corner, Folds, pack, signed, unpack, written
 from sim.streams import Traffic, stream_tests
 
 FOLDS = {
@@ -26,6 +26,7 @@ FOLDS = {
     "limits_15_flips": Folds(2, (0, 1, 1), (0,)),
     "thermometer_5": Folds(2),
     "wide": Folds(1),
+    "written_flips": Folds(3, (0, 1), (0, 1)),
 }
 
 
@@ -65,7 +66,7 @@ def corner(name: str, pe: int, sum_w: int, beyond: int = 0) -> Corner:
     toggles = [a ^ b for a, b in pairwise(codes)]
     return Corner({
         "PE": pe, "SUM_W": sum_w, "LIMIT_W": limit_w, "N_LIMITS": len(toggles), "FLIPS": int(flips), "PLANES": planes, "START": codes[0],
-        "TOGGLES": pack(toggles, planes), "N_WORDS": folds.words, **folds.parameters,
+        "TOGGLES": pack(toggles, planes), "N_WORDS": folds.words, "WRITABLE": 0, **folds.parameters,
     }, memory)  # fmt: skip
 
 
@@ -87,6 +88,7 @@ CORNERS = {
     "limits_15_flips": corner("limits_15_flips", 2, 12),
     "thermometer_5": corner("thermometer_5", 8, 33),
     "wide": corner("wide", 2, 65),
+    "written_flips": written(corner("written_flips", 4, 9, 1)),
 }
 
 

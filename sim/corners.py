@@ -21,10 +21,12 @@ TEXTS = {"FILE", "STYLE"}
 
 @dataclass(frozen=True)
 class Corner:
-    """Parameters of one instance, and the words of its memory file where it has one."""
+    """Parameters of one instance, and the words of its memory where it has one."""
 
     parameters: dict[str, int]
     memory: Sequence[int] = ()
+    start: Sequence[int] = ()
+    """Words of its memory file, where those of `memory` are written later."""
 
     def __getitem__(self, parameter: str) -> int:
         return self.parameters[parameter]
@@ -39,6 +41,11 @@ def words(name: str, count: int, bits: int) -> list[int]:
 def pack(values: Sequence[int], bits: int) -> int:
     """Values side by side, the first in the low bits; negative ones in two's complement."""
     return sum((v & ((1 << bits) - 1)) << (i * bits) for i, v in enumerate(values))
+
+
+def written(corner: Corner) -> Corner:
+    """The corner with a memory that begins with other words, and is written."""
+    return Corner(corner.parameters | {"WRITABLE": 1}, corner.memory, [*corner.memory[1:], corner.memory[0] ^ 1])
 
 
 def unpack(word: int, count: int, bits: int) -> list[int]:
@@ -109,7 +116,7 @@ def wrapper(module: str, corners: dict[str, Corner], folder: Path) -> Path:
         values = {k: f"{v.bit_length()}'h{v:x}" if v >= 1 << 31 else str(v) for k, v in corner.parameters.items()}
         if corner.memory:
             values["FILE"] = f'"{name}.mem"'
-            (folder / f"{name}.mem").write_text("".join(f"{word:x}\n" for word in corner.memory))
+            (folder / f"{name}.mem").write_text("".join(f"{word:x}\n" for word in corner.start or corner.memory))
         connections = []
         for direction, port, bits in ports(module, corner.parameters):
             stream, _, signal = port.rpartition("_")

@@ -17,6 +17,8 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from sim.corners import Corner
+
 Beat = int | tuple[int, ...]
 Beats = Mapping[str, Sequence[Beat]]
 """Beats of each stream."""
@@ -276,7 +278,20 @@ async def for_corners(dut: Any, corners: Iterable[str], job: Callable[[str], Awa
         await task
 
 
-async def check_stalls(dut: Any, corners: Iterable[str], make: Make, mode: str) -> None:
+async def write_memory(dut: Any, name: str, corner: Corner) -> None:
+    """Write the memory of a corner that is written at run time, word by word in any order."""
+    if not corner.start:
+        return
+    w_en, w_addr, w_data = (getattr(dut, f"{name}_w_{signal}") for signal in ("en", "addr", "data"))
+    words = list(enumerate(corner.memory))
+    rng_for(f"{name}/written").shuffle(words)
+    for at, word in words:
+        w_en.value, w_addr.value, w_data.value = 1, at, word
+        await cycles_of(dut.clk, 1)
+    w_en.value = 0
+
+
+async def check_stalls(dut: Any, corners: Mapping[str, Corner], make: Make, mode: str) -> None:
     """All corners carry their traffic under `mode`; without stalls also at the stated rate."""
 
     async def job(corner: str) -> None:
@@ -284,6 +299,7 @@ async def check_stalls(dut: Any, corners: Iterable[str], make: Make, mode: str) 
         traffic = make(corner, rng)
         port = traffic.port(dut, corner)
         await port.reset()
+        await write_memory(dut, corner, corners[corner])
         cycles = await port.exchange(mode, traffic.sent, traffic.expected, rng)
         if mode == "none" and traffic.rate is not None:
             beats, interval = traffic.rate
@@ -296,7 +312,7 @@ async def check_stalls(dut: Any, corners: Iterable[str], make: Make, mode: str) 
     await for_corners(dut, corners, job)
 
 
-async def check_reset(dut: Any, corners: Iterable[str], make: Make, rounds: int = 3) -> None:
+async def check_reset(dut: Any, corners: Mapping[str, Corner], make: Make, rounds: int = 3) -> None:
     """After a reset in mid-vector, at different places, the next traffic is right from its first beat."""
 
     async def job(corner: str) -> None:
@@ -305,13 +321,14 @@ async def check_reset(dut: Any, corners: Iterable[str], make: Make, rounds: int 
             lost, traffic = make(corner, rng), make(corner, rng)
             port = traffic.port(dut, corner)
             await port.reset()
+            await write_memory(dut, corner, corners[corner])
             await port.interrupt(lost.sent, rng.randint(0, 1 + max(map(len, lost.sent.values()))), rng)
             await port.exchange("none", traffic.sent, traffic.expected, rng)
 
     await for_corners(dut, corners, job)
 
 
-def stream_tests(corners: Iterable[str], make: Make) -> tuple[Any, Any]:
+def stream_tests(corners: Mapping[str, Corner], make: Make) -> tuple[Any, Any]:
     """The two tests of every module with streams, for the names `carries` and `restarts` of its bench."""
 
     @cocotb.test(name="carries")

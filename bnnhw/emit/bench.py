@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bnnhw.emit.verilog import environment, naming
+from bnnhw.emit.verilog import AXI_LITE, environment, naming
 from bnnhw.ir.design import Design
 from bnnhw.ir.instances import Instance, Pipeline, Stream
 from bnnhw.ir.integer import Network
@@ -53,7 +53,10 @@ def _dut(net: Network, design: Design, n: int, tapped: bool) -> dict:
     watched = [w for i in fifos for w in (made[i.reads[0].source], made[i.name])]
     handshakes = [(names.module, w) for w in [*(t["wire"] for t in taps), *watched]]
     ports = {**_port("s", chain.source), **_port("m", chain.sink)}
-    return {"unit": unit, "module": names.module, "taps": taps, "queues": queues, "handshakes": handshakes, **ports}
+    control = AXI_LITE if chain.control else {}
+    lite = [{"name": name, "value": f"{bits}'d0" if bits > 0 else f"{unit}_{name}"} for name, bits in control.items()]
+    answers = [{"name": f"{unit}_{name}", "msb": -bits - 1} for name, bits in control.items() if bits < 0]
+    return {"unit": unit, "lite": lite, "answers": answers, "module": names.module, "taps": taps, "queues": queues, "handshakes": handshakes, **ports}
 
 
 def queues_of(chain: Pipeline) -> list[Instance]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 from pathlib import Path
 
 import jinja2
@@ -18,7 +19,7 @@ from bnnhw.ir.design import Design
 from bnnhw.ir.instances import Instance, Pipeline, Stream
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import MatVec
-from bnnhw.ir.pipeline import pipeline
+from bnnhw.ir.pipeline import pipeline, word_bits
 from bnnhw.ir.text import read_text
 from bnnhw.lutmap.netlist import Netlist
 
@@ -28,6 +29,13 @@ NETLISTS = "LOGIC"
 NODES = ("bnn_luts", "bnn_lut_pairs", "bnn_carry_sum", "bnn_carry_count", "bnn_stage")
 """Modules of which netlists are made."""
 AXI = ("tdata", "tkeep", "tlast", "tvalid", "tready")
+AXI_LITE = {
+    "awaddr": 12, "awvalid": 1, "awready": -1, "wdata": 32, "wstrb": 4, "wvalid": 1, "wready": -1, "bresp": -2, "bvalid": -1, "bready": 1,
+    "araddr": 12, "arvalid": 1, "arready": -1, "rdata": -32, "rresp": -2, "rvalid": -1, "rready": 1,
+}  # fmt: skip
+"""Bits of the control port's signals, negative where they leave."""
+WRITTEN = ("bnn_matvec", "bnn_threshold", "bnn_affine")
+"""Modules whose memories may be written at run time."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,15 @@ def titles(net: Network, chain: Pipeline) -> dict[str, str]:
 def _top(net: Network, chain: Pipeline, names: Naming) -> str:
     s, m = chain.source, chain.sink
     made = {i.name: names.of(i) for i in chain.instances}
-    instances = [_instance(i, made, names) for i in chain.instances]
+    instances = [_instance(i, made, names, chain) for i in chain.instances]
+    written, lite = [], []
+    if chain.control is not None:
+        instances.append(_control(chain.control))
+        written = [{f"{name.lower()}_msb": int(chain.control.parameters[name]) - 1 for name in ("N_MEMORIES", "ADDR_W", "DATA_W")}]
+        lite = [
+            {"name": name, "direction": "input" if bits > 0 else "output", "range": "" if abs(bits) == 1 else f"[{abs(bits) - 1}:0] "}
+            for name, bits in AXI_LITE.items()
+        ]
     return (
         environment()
         .get_template("top.v.j2")
@@ -138,6 +154,8 @@ def _top(net: Network, chain: Pipeline, names: Naming) -> str:
             m_msb=m.width - 1,
             m_keep_msb=m.width // 8 - 1,
             instances=instances,
+            control=lite,
+            written=written,
         )
     )
 
@@ -187,7 +205,26 @@ CLOCKLESS = ("bnn_planes", "bnn_pad")
 """Modules without a clock."""
 
 
-def _instance(i: Instance, made: dict[str, str], names: Naming) -> dict[str, object]:
+def _control(i: Instance) -> dict[str, object]:
+    """Finished strings of the registers by which memories are written."""
+    ports = [("clk", "aclk"), ("rst", "rst"), *((f"s_axi_{name}", f"s_axi_{name}") for name in AXI_LITE)]
+    ports += [("hold", "hold"), ("idle", "idle"), ("err", "err_frame"), ("frames", "frames_left")]
+    ports += [("w_en", "w_enable"), ("w_addr", "w_address"), ("w_data", "w_word")]
+    return {"module": i.module, "name": f"u_{i.name}", "wires": [], "parameters": _listed(parameter_texts(i)), "ports": _listed(ports)}
+
+
+def _write_ports(i: Instance, chain: Pipeline) -> list[tuple[str, str]]:
+    """How the memory of an instance is written, if ever."""
+    bits, address = word_bits(i), int(i.parameters["ADDR_W"])
+    if not i.writable:
+        return [("w_en", "1'b0"), ("w_addr", f"{address}'d0"), ("w_data", f"{bits}'d0")]
+    assert chain.control is not None
+    spare = int(chain.control.parameters["DATA_W"]) - 32 * ceil(bits / 32)
+    number = chain.written.index(i)
+    return [("w_en", f"w_enable[{number}]"), ("w_addr", f"w_address[{address - 1}:0]"), ("w_data", f"w_word[{spare + bits - 1}:{spare}]")]
+
+
+def _instance(i: Instance, made: dict[str, str], names: Naming, chain: Pipeline) -> dict[str, object]:
     """Finished strings of one instance; `made` are the identifiers of all."""
     name = made[i.name]
     parameters = parameter_texts(i)
@@ -207,6 +244,10 @@ def _instance(i: Instance, made: dict[str, str], names: Naming) -> dict[str, obj
         wires = []
     else:
         ports += m
+    if i.module in WRITTEN:
+        ports += _write_ports(i, chain)
+    if i.module == "bnn_hold":
+        ports += [("hold", "hold"), ("left", "m_axis_tvalid && m_axis_tready && m_axis_tlast"), ("idle", "idle"), ("frames", "frames_left")]
     return {"module": names.module_of(i), "name": f"u_{name}", "wires": wires, "parameters": _listed(parameters), "ports": _listed(ports)}
 
 

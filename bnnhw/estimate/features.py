@@ -108,6 +108,13 @@ class _Size:
             self.register((found.banks - 1).bit_length())
         return True
 
+    def words(self, width: int, p: Mapping[str, int], style: MemoryStyle = MemoryStyle.AUTO) -> bool:
+        """A memory of a module's words, read-only unless they are written at run time; whether its contents are not known."""
+        if not p.get("WRITABLE"):
+            return self.rom(width, p["N_WORDS"], style)
+        self.ram(width, p["N_WORDS"], style=style)
+        return True
+
     def ram(self, width: int, words: int, kind: Kind = Kind.RAM, style: MemoryStyle = MemoryStyle.AUTO) -> None:
         """A written memory."""
         found = memory(self.target, width, words, kind, style)
@@ -264,7 +271,7 @@ def _matvec(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     pe, simd, planes, turns, count_w, sum_w = p["PE"], p["SIMD"], p["PLANES"], p["N_TURNS"], p["COUNT_W"], p["SUM_W"]
     joint = "JOINT" in raw
     units = pe if joint else pe * planes
-    stored = s.rom(pe * simd * (2 if p["GATE"] == 2 else 1), p["N_WORDS"], _style(raw))
+    stored = s.words(pe * simd * (2 if p["GATE"] == 2 else 1), p, _style(raw))
     latency = p.get("LATENCY", 0)
     leaving = count_w
     if "LOGIC" in raw:
@@ -328,7 +335,7 @@ def _fold_address(p: Mapping[str, int], s: _Size) -> None:
 
 def _threshold(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     pe, limits = p["PE"], p["N_LIMITS"]
-    stored = s.rom(pe * (limits * p["LIMIT_W"] + p["FLIPS"]), p["N_WORDS"])
+    stored = s.words(pe * (limits * p["LIMIT_W"] + p["FLIPS"]), p)
     _fold_address(p, s)
     inputs = LUT_INPUTS[s.target]
     compared = "compare" if stored else "compare_constant" if p["LIMIT_W"] > inputs else "compare_few"
@@ -340,7 +347,7 @@ def _affine(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     pe, width = p["PE"], p["EXACT_W"]
     scales, biases = p["SCALE_W"] if p["SCALE_W"] > 2 else 0, p["BIAS_W"] if p["BIAS_W"] > 1 else 0  # else they are 1, or 0, throughout
     if scales + biases:
-        s.rom(pe * (scales + biases), p["N_WORDS"])
+        s.words(pe * (scales + biases), p)
     _fold_address(p, s)
     used = min(width, p["SHIFT"] + p["WRAP_W"]) if p["OVERFLOW"] == 2 else width
     s.dsps = pe * multipliers(s.target, p["SUM_W"], p["SCALE_W"], used)
@@ -455,6 +462,17 @@ def _frame(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     s.counter("beat", p["N_BEATS"], p["BEAT_W"])
 
 
+def _hold(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    s.counter("beat", p["N_BEATS"], p["BEAT_W"])
+    s.gates(units=1)
+    s.register(2 * 32 + 1)
+
+
+def _control(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
+    s.gates(units=1, memories=p["N_MEMORIES"])
+    s.register(p["DATA_W"] + p["MEMORY_W"] + 37)
+
+
 def _last(p: Mapping[str, int], raw: Parameters, s: _Size) -> None:
     s.counter("beat", p["N_BEATS"], p["BEAT_W"])
 
@@ -512,7 +530,7 @@ MODULES: dict[str, Callable[[Mapping[str, int], Parameters, _Size], None]] = {
     "bnn_matvec": _matvec, "bnn_threshold": _threshold, "bnn_affine": _affine, "bnn_accumulate": _accumulate, "bnn_window": _window,
     "bnn_gearbox": _gearbox, "bnn_replay": _replay, "bnn_fifo": _fifo, "bnn_pool": _pool, "bnn_frame": _frame, "bnn_last": _last,
     "bnn_turns": _turns, "bnn_fork": _fork, "bnn_add": _add, "bnn_concat": _concat, "bnn_multiply": _multiply, "bnn_table": _table,
-    "bnn_gather": _gather, "bnn_line_buffer": _line_buffer,
+    "bnn_gather": _gather, "bnn_line_buffer": _line_buffer, "bnn_hold": _hold, "bnn_control": _control,
 }  # fmt: skip
 """By module; `bnn_planes` and `bnn_pad` are wires."""
 

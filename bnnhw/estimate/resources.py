@@ -148,7 +148,7 @@ def weighed(terms: Terms, weights: Mapping[str, float]) -> float:
 
 def sums(chain: Pipeline, target: str) -> Cost:
     """Costs of all instances of a pipeline together."""
-    each = [cost(i, target) for i in chain.instances]
+    each = [cost(i, target) for i in chain.parts]
     return Cost(*(sum(getattr(c, f.name) for c in each) for f in fields(Cost)))  # type: ignore[arg-type]
 
 
@@ -226,7 +226,7 @@ def least_converters(target: str, bits: int, lanes_in: I64, lanes_out: I64) -> t
 def estimate(chain: Pipeline, target: str) -> Estimate:
     """Cells of each instance of a pipeline in the family named `target`, and of the whole. Errors: BnnhwError."""
     used = model(target)
-    parts = tuple(Part(i.name, i.layer, i.module, _rounded(cost(i, target))) for i in chain.instances)
+    parts = tuple(Part(i.name, i.layer, i.module, _rounded(cost(i, target))) for i in chain.parts)
     all_ = sums(chain, target)
     whole = _rounded(replace(all_, luts=all_.luts * used.whole["luts"], flip_flops=all_.flip_flops * used.whole["flip_flops"]))
     return Estimate(target, used.tool, parts, whole, used.errors)

@@ -317,18 +317,18 @@ def _counted(*names: str) -> Callable[[_Module], dict[str, Stage]]:
 STAGES: dict[str, Callable[[_Module], dict[str, Stage]]] = {
     "bnn_matvec": _matvec, "bnn_threshold": _threshold, "bnn_affine": _affine, "bnn_accumulate": _accumulate, "bnn_gearbox": _gearbox,
     "bnn_window": _window, "bnn_pool": _pool, "bnn_gather": _gather, "bnn_multiply": _multiply, "bnn_table": _table,
-    "bnn_replay": _counted("ADDR_W", "PASS_W"), "bnn_fifo": _counted("ADDR_W"), "bnn_frame": _counted("BEAT_W"), "bnn_last": _counted("BEAT_W"),
+    "bnn_replay": _counted("ADDR_W", "PASS_W"), "bnn_fifo": _counted("ADDR_W"), "bnn_frame": _counted("BEAT_W"), "bnn_hold": _counted("BEAT_W"), "bnn_last": _counted("BEAT_W"),
     "bnn_line_buffer": _line_buffer, "bnn_turns": _counted("TURN_W"), "bnn_fork": _counted("N_OUT"), "bnn_add": _counted("OUT_W"), "bnn_concat": _counted("BEAT_W"),
 }  # fmt: skip
 """By module; `bnn_planes` and `bnn_pad` are wires."""
 THROUGH = {
     "bnn_matvec": 1, "bnn_threshold": 1, "bnn_affine": 1, "bnn_accumulate": 1, "bnn_pool": 1, "bnn_table": 1, "bnn_add": 1, "bnn_concat": 1,
-    "bnn_multiply": 1, "bnn_turns": 1, "bnn_fork": 1, "bnn_gearbox": 2, "bnn_gather": 2, "bnn_line_buffer": 1, "bnn_planes": 0, "bnn_pad": 0, "bnn_last": 0, "bnn_frame": 1,
+    "bnn_multiply": 1, "bnn_turns": 1, "bnn_fork": 1, "bnn_gearbox": 2, "bnn_gather": 2, "bnn_line_buffer": 1, "bnn_planes": 0, "bnn_pad": 0, "bnn_last": 0, "bnn_frame": 1, "bnn_hold": 1,
 }  # fmt: skip
 """LUTs from `m_ready` to `s_ready`; modules that are not named cut the path."""
 CUT = {"bnn_fifo": 1, "bnn_replay": 1, "bnn_window": 2}
 """LUTs from a register to `s_ready`."""
-WIRES = {"bnn_planes": 0, "bnn_pad": 0, "bnn_fork": 0, "bnn_last": 0, "bnn_turns": 1}
+WIRES = {"bnn_planes": 0, "bnn_pad": 0, "bnn_fork": 0, "bnn_hold": 0, "bnn_last": 0, "bnn_turns": 1}
 """LUTs through which data pass without a register."""
 OPEN = {"bnn_threshold": "result", "bnn_affine": "result", "bnn_fifo": "control"}
 """Modules whose data leave from logic: the stage that ends at the port."""

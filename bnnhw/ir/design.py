@@ -127,6 +127,8 @@ def unrolled_obstacle(layer: MatVec) -> str | None:
     """What is in the way of unrolling a layer; None where nothing but its size may be."""
     if layer.partial is not None:
         return "its partial sums are narrowed"
+    if layer.writable:
+        return "its weights are written at run time"
     return "its windows are in groups, and their margin wider than their reach" if layer.window.groups > 1 and not _whole_windows(layer) else None
 
 

@@ -112,8 +112,11 @@ def popcount_form(layer: MatVec) -> PopcountForm:
         raise BnnhwError(f"layer {layer.name!r}: a single weight plane with a scale of {scale.min()}; negate its bits")
     common = np.maximum(np.gcd.reduce(scale, axis=0), 1)
     constant = (scale[:, :, None] * terms).sum((0, 2))
-    factor = common * divisor
-    return PopcountForm(coeffs, scale // common, factor, constant, (low - constant) // factor, (high - constant) // factor)
+    factor, scale = common * divisor, scale // common
+    if layer.writable:  # any counts that there can be
+        reach = layer.window.fan_in * scale[:, None, :] * np.array(coeffs)[None, :, None]
+        return PopcountForm(coeffs, scale, factor, constant, np.minimum(reach, 0).sum((0, 1)), np.maximum(reach, 0).sum((0, 1)))
+    return PopcountForm(coeffs, scale, factor, constant, (low - constant) // factor, (high - constant) // factor)
 
 
 def gives_levels(layer: MatVec) -> bool:

@@ -81,6 +81,8 @@ class Instance:
     """Bits of the words of a head's memory that are not the same in all of them."""
     branches: int = 0
     """Streams out of a fork, 0 for one plain stream."""
+    writable: bool = False
+    """Whether that memory is written at run time."""
     product: MatVec | None = None
     """The layer whose weights are the logic of the instance, where it is unrolled."""
 
@@ -92,6 +94,18 @@ class Pipeline:
     instances: tuple[Instance, ...]
     taps: dict[str, Instance] = field(default_factory=dict)
     """Per layer, the instance that its output leaves."""
+    control: Instance | None = None
+    """The registers by which memories are written, where some are."""
+
+    @property
+    def parts(self) -> tuple[Instance, ...]:
+        """All instances: those of the streams, and the control."""
+        return self.instances if self.control is None else (*self.instances, self.control)
+
+    @property
+    def written(self) -> tuple[Instance, ...]:
+        """Those whose memories are written at run time, in the order of their numbers."""
+        return tuple(i for i in self.instances if i.writable)
 
     @property
     def interval(self) -> int:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir.encoding import I64, Format, Integers
+from bnnhw.ir.encoding import I64, Alphabet, Format, Integers
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.heads import Head, Partial, check_head, head_format, span
 from bnnhw.ir.weights import Weights
@@ -70,6 +70,8 @@ class MatVec(_OverWindow):
     partial: Partial | None = None
     inputs: tuple[str, ...] = ()
     """Layers that feed it; empty: the one before."""
+    writable: bool = False
+    """Whether its weights and head may be written while it runs: then ranges are those of any weights."""
 
     def __post_init__(self) -> None:
         b, (o, k) = len(self.window.inside), self.weights.bits.shape[1:]
@@ -100,6 +102,11 @@ class MatVec(_OverWindow):
     def dot_range(self) -> tuple[I64, I64]:
         """[O] least and [O] greatest total that these weights can give."""
         seen = _seen(self.x, self.window)
+        if self.writable:
+            scale, least = self.weights.scale, -1 if self.weights.alphabet is Alphabet.BIPOLAR else 0
+            values = np.stack([np.minimum(least * scale, scale).sum(0), np.maximum(least * scale, scale).sum(0)])
+            ends = values[:, None] * np.array(seen)[None, :, None] * self.window.fan_in
+            return np.minimum(ends.min((0, 1)), 0), np.maximum(ends.max((0, 1)), 0)
         if self.partial is None:
             return span(self.weights.values, *seen)
         parts = self.weights.values.reshape(self.weights.outputs, -1, self.partial.taps)

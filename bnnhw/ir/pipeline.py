@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from math import ceil
+from zlib import crc32
 
 from bnnhw.ir import design as d
 from bnnhw.ir.contents import head_fields
 from bnnhw.ir.encoding import Format, Integers, signed_bits
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import (
+    Gate,
     Headed,
     affine_terms,
     gate,
@@ -49,7 +52,7 @@ def pipeline(net: Network, design: d.Design) -> Pipeline:
         taps[layer.name] = build.instances[-1]
         ends[layer.name] = build.published(layer, design[layer.name], end)
     build.exit(ends[net.layers[-1].name][0], design.output_lanes)
-    return Pipeline(tuple(build.instances), taps)
+    return Pipeline(tuple(build.instances), taps, build.control())
 
 
 class Parts(Wiring):
@@ -64,6 +67,10 @@ class Parts(Wiring):
         c, rows, columns = self.net.port.shape
         elements = c * rows * columns
         end = self.edge("bnn_frame", "input_frame", Stream(elements, elements, lanes, 1, self.net.x.planes), ())
+        if any(isinstance(layer, MatVec) and layer.writable for layer in self.net.layers):
+            s = end.stream
+            parameters: dict[str, int | str] = {"DATA_W": s.width, "N_BEATS": s.beats, "BEAT_W": index_bits(s.beats)}
+            end = self.add("bnn_hold", "input_hold", PORT, parameters, (end,), s, s.beats)
         end = self.queue(PORT, "input_fifo", end, 2)
         if self.net.x.planes > 1:
             end = self.planes(PORT, "input", end)
@@ -78,6 +85,19 @@ class Parts(Wiring):
         """The output port of `lanes` elements a beat."""
         end = self.adapt(PORT, "output", end, end.stream.elements, lanes)
         self.edge("bnn_last", "output_last", end.stream, (end,))
+
+    def control(self) -> Instance | None:
+        """The registers by which the memories are written that may be; None without any."""
+        written = [i for i in self.instances if i.writable]
+        if not written:
+            return None
+        widths, words = [word_bits(i) for i in written], [int(i.parameters["N_WORDS"]) for i in written]
+        layout = [self.net.name, *zip((i.name for i in written), widths, words, strict=True)]
+        parameters: dict[str, int | str] = {
+            "N_MEMORIES": len(written), "DATA_W": 32 * ceil(max(widths) / 32), "ADDR_W": index_bits(max(words)),
+            "MEMORY_W": index_bits(len(written)), "IDENTITY": f"32'h{crc32(repr(layout).encode()):08x}",
+        }  # fmt: skip
+        return Instance("bnn_control", "control", PORT, parameters, (), Stream(1, 1, 1), 0)
 
     def layer(self, layer: Layer, f: d.Folding, ends: tuple[Wire, ...]) -> Wire:
         """The instances of one layer, behind what feeds it."""
@@ -171,11 +191,12 @@ class Parts(Wiring):
         parameters: dict[str, int | str] = {
             "PE": pe, "SIMD": f.simd, "PLANES": x.planes, "N_TURNS": input_turns, "GATE": int(gate(layer)), "N_BEATS": beats, "N_WORDS": words,
             "COUNT_W": count_bits, "SUM_W": sum_bits, "COEFFS": literal(coeffs, sum_bits), "TURN_W": index_bits(input_turns),
-            "BEAT_W": index_bits(beats), "ADDR_W": index_bits(words), **styled(f.weight_memory), **self.popcounts(f, words),
+            "BEAT_W": index_bits(beats), "ADDR_W": index_bits(words), **styled(f.weight_memory), **self.popcounts(f, words, layer.writable),
+            **_writable(layer.writable),
         }  # fmt: skip
         outputs = layer.weights.outputs
         m = Stream(work // (beats * input_turns) * pe, pe, pe, 1, sum_bits)
-        end = self.add("bnn_matvec", f"{name}_matvec", name, parameters, (end,), m, work, memory=Memory.WEIGHTS)
+        end = self.add("bnn_matvec", f"{name}_matvec", name, parameters, (end,), m, work, memory=Memory.WEIGHTS, writable=layer.writable)
         per_group = outputs // w.groups
         sums = Stream(outputs * w.out_pixels, per_group, f.pe, 1, sum_bits)
         if layer.partial is not None:
@@ -206,12 +227,12 @@ class Parts(Wiring):
         last = gives_numbers(layer) and layer is self.net.layers[-1]
         return self.pad(name, name, end, outputs, outputs, d.port_bits(layer.out)) if last else end
 
-    def popcounts(self, f: d.Folding, words: int) -> dict[str, int | str]:
+    def popcounts(self, f: d.Folding, words: int, writable: bool) -> dict[str, int | str]:
         """Parameters of the popcounts, where they are not plain and at once; plain are those of one lane, and of constant weights, which tools fold."""
         parameters: dict[str, int | str] = {"LATENCY": f.registers} if f.registers else {}
         if f.joint:
             return parameters | {"JOINT": 1, "LOGIC": str(self.logic)}
-        plain = words == 1 or f.simd == 1 or self.logic is d.Logic.PLAIN
+        plain = (words == 1 and not writable) or f.simd == 1 or self.logic is d.Logic.PLAIN
         return parameters if plain else parameters | {"LOGIC": str(self.logic)}
 
     def gather(self, layer: Gather, f: d.Folding, end: Wire) -> Wire:
@@ -246,8 +267,10 @@ class Parts(Wiring):
         self, module: str, name: str, layer: Headed, f: d.Folding, parameters: dict[str, int | str], end: Wire, m: Stream, memory: Memory
     ) -> Wire:
         """A module in which each beat meets a word of a head's memory."""
-        varying = sum(field.varying for field in head_fields(layer, f, memory, parameters))
-        return self.add(module, name, layer.name, parameters, (end,), m, end.stream.beats, memory=memory, varying=varying)
+        writable = isinstance(layer, MatVec) and layer.writable
+        varying = None if writable else sum(field.varying for field in head_fields(layer, f, memory, parameters))
+        parameters |= _writable(writable)
+        return self.add(module, name, layer.name, parameters, (end,), m, end.stream.beats, memory=memory, varying=varying, writable=writable)
 
     def addresses(self, layer: Layer, pe: int, folds: int, per_class: int | None = None) -> dict[str, int | str]:
         """Parameters of a head that tell which of its words belongs to a beat."""
@@ -277,6 +300,9 @@ class Parts(Wiring):
         scale, bias = affine_terms(layer, memory)
         scale_bits = signed_bits(int(scale.min()), int(scale.max()))
         bias_bits = signed_bits(int(bias.min()), int(bias.max()))
+        writable = isinstance(layer, MatVec) and layer.writable
+        if writable:  # room for what is not known yet
+            scale_bits, bias_bits = (8 * ceil((bits + 1) / 8) for bits in (scale_bits, bias_bits))
         head = memory in (Memory.HEAD, Memory.TOTAL)
         parameters = self.addresses(layer, s.lanes, folds, len(bias) if head else 1)
         if memory is Memory.SCALE:
@@ -287,6 +313,8 @@ class Parts(Wiring):
             assert isinstance(code, Integers)
             out_bits = d.port_bits(layer.out) if last else (layer.out.bits if head and isinstance(layer.out, Integers) else code.bits)
             exact = max(_affine_bits(layer, memory), out_bits, s.elem_bits, scale_bits, bias_bits)
+            if writable:
+                exact = max(exact, s.elem_bits + scale_bits, bias_bits + 1)
         low, high = (fixed.low, fixed.high) if fixed is not None else (0, 0)
         exact = max(exact, signed_bits(low, high))
         overflow = fixed.overflow if fixed is not None else "wrap"
@@ -335,6 +363,24 @@ class Parts(Wiring):
                     "N_A": words[0], "N_B": words[1], "BEAT_W": index_bits(sum(words)),
                 }  # fmt: skip
                 return self.add("bnn_concat", f"{layer.name}_concat", layer.name, parameters, (a, b), m, m.beats)
+
+
+def word_bits(i: Instance) -> int:
+    """Bits of a word of a memory that is written at run time."""
+    p = {name: value for name, value in i.parameters.items() if isinstance(value, int)}
+    match i.module:
+        case "bnn_matvec":
+            return p["PE"] * p["SIMD"] * (2 if p["GATE"] == Gate.MASKED else 1)
+        case "bnn_threshold":
+            return p["PE"] * (p["N_LIMITS"] * p["LIMIT_W"] + p["FLIPS"])
+        case "bnn_affine":
+            return p["PE"] * (p["BIAS_W"] + p["SCALE_W"])
+    raise AssertionError(i.module)
+
+
+def _writable(writable: bool) -> dict[str, int | str]:
+    """The parameter of a memory that is written at run time."""
+    return {"WRITABLE": 1} if writable else {}
 
 
 def _code_bits(code: Format, level: int) -> int:

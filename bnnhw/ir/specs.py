@@ -109,6 +109,8 @@ class _MatVec(_Named):
     quantiser: Annotated[WeightMethod | CompressionMethod, Field(discriminator="method")] | None = None
     """How weights are trained; None: signs with a straight-through gradient."""
     partial: PartialSums | None = None
+    writable: bool = False
+    """Whether weights and thresholds, or the last layer's scales and biases, can be written at run time."""
 
     @property
     def stored(self) -> tuple[str, ...]:

@@ -17,14 +17,14 @@ def drop_constants(net: Network) -> Network:
     """`net` without hidden channels that are constant or meet only zero weights; golden gives the same outputs.
 
     Only where one product reads another's levels, through pools or not. Layers in groups or with partial sums are left
-    alone (they would become unequal), and one channel always stays.
+    alone (they would become unequal), those that are written at run time as well, and one channel always stays.
     """
     layers = {layer.name: layer for layer in net.layers}
     for name in [*layers, *reversed(layers)]:  # constants travel forwards, channels without a reader backwards
         layer, between, consumer = layers[name], *_reader(net, layers, name)
         if not isinstance(layer, MatVec) or not isinstance(layer.head, Thresholds) or consumer is None:
             continue
-        if layer.window.groups > 1 or consumer.window.groups > 1 or consumer.partial is not None:
+        if layer.writable or consumer.writable or layer.window.groups > 1 or consumer.window.groups > 1 or consumer.partial is not None:
             continue
         unread = ~consumer.tap_sums.any((0, 1))
         level = np.where(unread, 0, constant_levels(layer))

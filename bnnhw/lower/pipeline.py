@@ -25,6 +25,7 @@ from bnnhw.lower.factors import two_steps
 from bnnhw.lower.response import Close, Response, product_response, stream_response
 from bnnhw.lower.source import Source, source
 from bnnhw.lower.weights import weights, whole
+from bnnhw.lower.writable import written
 
 LARGEST_FACTOR = (1 << 46) - 1
 """Of a fixed-point layer's multipliers and addends."""
@@ -65,7 +66,7 @@ def lower(trained: TrainedNetwork, drop: bool = True) -> Lowered:
     if top.classes is not None and len(top.classes) != np.prod(last.shape):
         raise BnnhwError(f"network {top.name!r}: {len(top.classes)} classes are named, it has {np.prod(last.shape)} outputs; name each once")
     assert isinstance(src.code, Encoding)
-    raw = Network(top.name, src.port(top.input), src.code, tuple(layers), top.label, top.classes)
+    raw = written(Network(top.name, src.port(top.input), src.code, tuple(layers), top.label, top.classes), top)
     network = drop_constants(raw) if drop else raw
     dropped = {
         layer.name: layer.out_shape[0] - new.out_shape[0]

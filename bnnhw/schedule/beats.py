@@ -282,7 +282,7 @@ def _gather(i: Instance, ins: list[Beats], outs: list[Beats]) -> Found:
 
 
 MODULES: dict[str, Callable[[Instance, list[Beats], list[Beats]], Found]] = {
-    "bnn_frame": _source, "bnn_last": _sink, "bnn_planes": _wires, "bnn_pad": _wires, "bnn_fork": _fork, "bnn_fifo": _fifo, "bnn_gearbox": _gearbox,
+    "bnn_frame": _source, "bnn_last": _sink, "bnn_hold": _wires, "bnn_planes": _wires, "bnn_pad": _wires, "bnn_fork": _fork, "bnn_fifo": _fifo, "bnn_gearbox": _gearbox,
     "bnn_replay": _replay, "bnn_turns": _turns, "bnn_window": _window, "bnn_matvec": _matvec, "bnn_gather": _gather, "bnn_unrolled": _unrolled,
     "bnn_line_buffer": _line_buffer, "bnn_accumulate": _accumulate, "bnn_pool": _pool, "bnn_concat": _concat, "bnn_threshold": _register, "bnn_affine": _register,
     "bnn_table": _register, "bnn_add": _register, "bnn_multiply": _register,

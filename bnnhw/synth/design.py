@@ -77,7 +77,7 @@ def synthesise(
     key_of: dict[str, object] = {}
     if whole:
         jobs[names.module] = partial(yosys.synthesise, given, names.module, family)
-    for i in chain.instances if modules else ():
+    for i in chain.parts if modules else ():
         own, parameters = sources(given, i, names)
         key_of[i.name] = (names.module_of(i), tuple(parameters.items()), own.get(MEMORY))
         jobs[key_of[i.name]] = partial(yosys.synthesise, own, names.module_of(i), family, parameters=parameters)
@@ -92,7 +92,7 @@ def synthesise(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    rows = tuple(Part(i.name, i.layer, i.module, found[key_of[i.name]]) for i in chain.instances if i.name in key_of)
+    rows = tuple(Part(i.name, i.layer, i.module, found[key_of[i.name]]) for i in chain.parts if i.name in key_of)
     return Synthesis(target, yosys.version(), rows, found.get(names.module))
 
 

@@ -1,0 +1,14 @@
+"""bnn_hold against its model: every corner in one build, on both simulators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sim.runner import SIMULATORS, run_bench
+
+
+@pytest.mark.parametrize("sim", SIMULATORS)
+def test_bnn_hold(sim: str, tmp_path: Path) -> None:
+    run_bench("hold", sim, tmp_path)
