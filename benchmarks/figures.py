@@ -23,11 +23,11 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from bnnhw import data, frontend  # noqa: E402
-from bnnhw.api import DEFAULT_UTILISATION  # noqa: E402
 from bnnhw.estimate.resources import estimate  # noqa: E402
 from bnnhw.golden import run  # noqa: E402
 from bnnhw.ir.pipeline import pipeline  # noqa: E402
 from bnnhw.lower import lower  # noqa: E402
+from bnnhw.request import DEFAULT_UTILISATION  # noqa: E402
 from bnnhw.schedule import Budget, Folder, board, complete, fold_for_interval  # noqa: E402
 from bnnhw.verify.csim import CSimulation  # noqa: E402
 from bnnhw.verify.frames import random_frames  # noqa: E402

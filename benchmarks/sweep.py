@@ -182,7 +182,13 @@ def drawn() -> list[Sample]:
     """The instances of the sweep."""
     small = (s for s in line_buffers() if lanes(s[0]) <= LARGEST)
     usual = firsts(islice(designs(), 400), WANTED)
-    return [*usual, *islice(small, LINE_BUFFERS), *islice(joint_sums(), JOINT_SUMS), *firsts(islice(searched(), 60), SEARCHED), *firsts(islice(written(), 200), WRITTEN)]
+    return [
+        *usual,
+        *islice(small, LINE_BUFFERS),
+        *islice(joint_sums(), JOINT_SUMS),
+        *firsts(islice(searched(), 60), SEARCHED),
+        *firsts(islice(written(), 200), WRITTEN),
+    ]
 
 
 def firsts(chosen: Iterable[tuple[Network, Design]], wanted: dict[str, int]) -> list[Sample]:

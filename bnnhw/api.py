@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_DOWN, Context
-from functools import cached_property
 from importlib.metadata import version
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw import data as datasets
-from bnnhw import frontend, schedule
+from bnnhw import folders, frontend, schedule
 from bnnhw.emit import emit_verilog, naming
 from bnnhw.emit.hls import emit_hls, hls_names
-from bnnhw.emit.resources import resource_folder
-from bnnhw.emit.scripts import vitis_script, vivado_script
+from bnnhw.emit.host import emit_host, update_bytes
+from bnnhw.emit.scripts import board_scripts, ip_scripts, vitis_script, vivado_script
 from bnnhw.emit.verilog import file_names, read_verilog
 from bnnhw.estimate import resources
 from bnnhw.estimate.arithmetic import Version, versions
@@ -33,18 +28,22 @@ from bnnhw.estimate.resources import Estimate
 from bnnhw.estimate.timing import Timing, timing
 from bnnhw.explore import EVALUATIONS, FAMILIES, Exploration, Point, Value, evaluate_all, grid, places
 from bnnhw.explore import Progress as PointProgress
-from bnnhw.ir.design import Design, Logic
+from bnnhw.ir.design import Design
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.expected import Expected, read_expected
 from bnnhw.ir.instances import Pipeline
 from bnnhw.ir.integer import Network
+from bnnhw.ir.layers import MatVec
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.store import network_bytes, read_network
 from bnnhw.ir.trained import TrainedNetwork
-from bnnhw.lower import Lowered, lower
+from bnnhw.lower import Lowered, lower, marked
+from bnnhw.report.compared import Compared, compared, reports_of
 from bnnhw.report.energy import draw_energy
 from bnnhw.report.front import draw_front
 from bnnhw.report.layers import layer_rows
+from bnnhw.report.vivado import check_family
+from bnnhw.request import DEFAULT_CLOCK_MHZ, DEFAULT_TARGET, LEAST_FPS, USUAL, Request, choose_design
 from bnnhw.synth import Synthesis, synthesise
 from bnnhw.verify.csim import bench_frames
 from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
@@ -55,17 +54,10 @@ if TYPE_CHECKING:
     from bnnhw.nn.quantiser import Own
 
 __version__ = version("bnnhw")
-DEFAULT_FPS = 100.0
-LEAST_FPS = 1e-6
-DEFAULT_CLOCK_MHZ = 100.0
-DEFAULT_TARGET = "xc7"
-DEFAULT_LUT_LEVELS = schedule.LUT_LEVELS
-DEFAULT_UTILISATION = 0.7
-"""Part of a board's FPGA that a design may take; the rest is left for routing and what else is on it."""
 BACKENDS = {"verilog": (emit_verilog,), "hls": (emit_hls,), "both": (emit_verilog, emit_hls)}
 """What `generate` writes, and how."""
-USUAL = {"xc7": "pynq_z2", "xcup": "ultra96_v2"}
-"""Boards for whose FPGAs the vendor's scripts are where none is given, by family."""
+ZYNQ = ("zynq7", "zynqmp")
+"""Systems of a board with a processor, a DMA and a block design."""
 TITLES = {"verilog": "Verilog", "hls": "HLS C++"}
 MOST_POWER_FRAMES = 100_000
 """Frames whose toggles are counted together."""
@@ -82,130 +74,6 @@ class Generated:
     folder: Path
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a design is asked to be: keywords of `choose_design`. Errors: BnnhwError for what cannot be, whatever the network."""
-
-    fps: float | None = None
-    clock_mhz: float | None = None
-    design: Path | None = None
-    fully_folded: bool = False
-    target: str | None = None
-    """Family whose cells count: that of the board, or xc7, if None."""
-    minimise: str = "area"
-    lut_levels: int = DEFAULT_LUT_LEVELS
-    """LUTs, at most, between the registers of popcounts."""
-    primitives: bool = False
-    """Whether sums are of Xilinx' primitives."""
-    board: str | None = None
-    utilisation: float = DEFAULT_UTILISATION
-    max_luts: float | None = None
-    max_block_rams: float | None = None
-    max_dsps: float | None = None
-
-    def __post_init__(self) -> None:
-        self._check_values()
-        self._check_together()
-
-    @property
-    def family(self) -> str:
-        """Name of the family of FPGAs."""
-        return self._board.target if self._board else self.target or DEFAULT_TARGET
-
-    @property
-    def clock(self) -> float:
-        """Clock in MHz of a design that has none of its own."""
-        return self.clock_mhz if self.clock_mhz is not None else self._board.clock_mhz if self._board else DEFAULT_CLOCK_MHZ
-
-    @property
-    def part(self) -> str | None:
-        """The board's FPGA, or a usual one of the family, where the vendor's tools are scripted."""
-        if self.family not in USUAL:
-            return None
-        return (self._board or schedule.board(resource_folder("boards"), USUAL[self.family])).part
-
-    @property
-    def budget(self) -> schedule.Budget:
-        """What the board has, as far as it may be used, and what is given."""
-        has = {f.name: getattr(self._board, f.name) * self.utilisation for f in fields(schedule.Budget)} if self._board else {}
-        return schedule.Budget(**(has | self._limits))
-
-    def folder(self, net: Network) -> schedule.Folder:
-        """What finds the design."""
-        logic = Logic.CARRY if self.primitives else None
-        return schedule.Folder(net, self.family, self.clock, self.minimise, self.budget, self.lut_levels, logic)
-
-    @cached_property
-    def _board(self) -> schedule.Board | None:
-        return None if self.board is None else schedule.board(resource_folder("boards"), self.board)
-
-    @property
-    def _limits(self) -> dict[str, float]:
-        given = {"luts": self.max_luts, "block_rams": self.max_block_rams, "dsps": self.max_dsps}
-        return {kind: most for kind, most in given.items() if most is not None}
-
-    def _check_values(self) -> None:
-        """Refuse what is wrong by itself."""
-        if not 0 < self.utilisation <= 1:
-            raise BnnhwError(f"folding: a utilisation of {self.utilisation:g} cannot be; give a fraction up to 1")
-        for kind, most in self._limits.items():
-            if not 0 <= most < inf:
-                raise BnnhwError(f"folding: a budget of {most:g} {kind} cannot be; give a finite number from 0")
-        if not 0 < self.clock <= schedule.MOST_MHZ:
-            raise BnnhwError(f"folding: a clock of {self.clock:g} MHz cannot be; give more than 0 and at most {schedule.MOST_MHZ}")
-        if self.fps is not None and not LEAST_FPS <= self.fps < inf:
-            raise BnnhwError(f"folding: {self.fps:g} frames a second cannot be; give a finite rate of at least {LEAST_FPS:g}")
-        if self.minimise not in schedule.MINIMISED:
-            raise BnnhwError(f"folding: {self.minimise!r} cannot be minimised; give one of {', '.join(schedule.MINIMISED)}")
-        if self.lut_levels < 1:
-            raise BnnhwError(f"folding: {self.lut_levels} LUTs between registers cannot be; give 1 or more")
-        resources.model(DEFAULT_TARGET if self.target is None else self.target)  # refuses a target that is not known
-
-    def _check_together(self) -> None:
-        """Refuse what contradicts, or has no use beside, the rest."""
-        if self.target is not None and self.target != self.family:
-            raise BnnhwError(f"folding: board {self.board!r} has an FPGA of {self.family}, not {self.target}; remove --target")
-        if sum((self.fps is not None, self.design is not None, self.fully_folded)) > 1:
-            raise BnnhwError("folding: --fps, --design and --fully-folded exclude each other; give one")
-        if self.design is not None and self.clock_mhz is not None:
-            raise BnnhwError("folding: --clock belongs into the design file when --design is given; remove one")
-        if self.primitives and self.family not in schedule.XILINX:
-            raise BnnhwError(f"folding: --primitives are those of {' and '.join(schedule.XILINX)}, not of {self.family}; remove it")
-        folded, minimised = self.design is not None or self.fully_folded, self.minimise != "area"
-        for unused, option, why in (
-            (self.utilisation != DEFAULT_UTILISATION and self._board is None, "--utilisation", "without a board; remove it, or give --board"),
-            (self.fully_folded and self.budget.limited, "a budget", "where the folding is given; remove it, or --fully-folded"),
-            (folded and self.primitives, "--primitives", "where the folding is given; remove it, or write logic: carry into the design file"),
-            (folded and minimised, "--minimise", "where the folding is given; remove it"),
-            (folded and self.lut_levels != DEFAULT_LUT_LEVELS, "--lut-levels", "where the folding is given; remove it"),
-            (minimised and self.fps is None and self.budget.limited, "--minimise", "beside a budget alone; remove it, or give --fps"),
-        ):
-            if unused:
-                raise BnnhwError(f"folding: {option} has no use {why}")
-
-
-def choose_design(net: Network, *, progress: Callable[[int, int], None] | None = None, **folding: Any) -> Design:
-    """A design from a file, fully folded, or found: the least hardware for `fps`, or the most frames for a budget.
-
-    `folding`: as in `Request`. A budget is what `max_...` allow and `utilisation` of what `board` has; with `fps` or `design` the design must be
-    within it as well, as estimated. 100 frames a second if neither is given. Errors: BnnhwError.
-    """
-    asked = Request(**folding)
-    budget, family = asked.budget, asked.family
-    if asked.design is not None:
-        chosen = schedule.read_design(net, asked.design, family, budget.luts)
-        if asked.target is not None and chosen.logic is Logic.CARRY and family not in schedule.XILINX:
-            raise BnnhwError(f"folding: the design's logic 'carry' is for {' and '.join(schedule.XILINX)}, not for {family}; use another")
-        schedule.check_budget(net, chosen, family, budget)
-        return chosen
-    if asked.fully_folded:
-        return schedule.fully_folded(net, asked.clock)
-    folder = asked.folder(net)
-    if asked.fps is None and budget.limited:
-        return folder.fastest(progress)
-    return folder.least(int(asked.clock * 1e6 / (DEFAULT_FPS if asked.fps is None else asked.fps)))
-
-
 def generate(
     net: str | Path | TrainedNetwork,
     out: str | Path,
@@ -213,12 +81,13 @@ def generate(
     weights: str | Path | None = None,
     design: str | Path | None = None,
     backend: str = "verilog",
+    writable: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
     **folding: Any,
 ) -> Generated:
     """Write the complete design of a trained network into the new folder `out`, as Verilog, HLS C++ or both.
 
-    `backend`: one of BACKENDS. `net` is a YAML file, the name of a network of the zoo, or a trained network; `folding`: as for `choose_design`.
+    `backend`: one of BACKENDS. `writable`: layers, or "all", whose weights and thresholds can be written at run time, beside those that the YAML names. `net` is a YAML file, the name of a network of the zoo, or a trained network; `folding`: as for `choose_design`.
     Nothing is left behind where it fails. Errors: BnnhwError.
     """
     if backend not in BACKENDS:
@@ -229,38 +98,91 @@ def generate(
         raise BnnhwError(
             f"generate: backend {backend!r} is for {' and '.join(USUAL)}, of which Vitis knows FPGAs, not for {asked.family}; give verilog"
         )
-    folder = _out(out).resolve()
-    _check_free(folder)
+    folder = folders.named(out).resolve()
+    folders.check_free(folder)
     trained = net if isinstance(net, TrainedNetwork) else frontend.load(net, weights)
     expected = None if isinstance(net, TrainedNetwork) else frontend.expected_file(net)
-    lowered = lower(trained)
+    lowered = lower(replace(trained, topology=marked(trained.topology, writable)))
+    written = next((x.name for x in lowered.network.layers if isinstance(x, MatVec) and x.writable), None)
+    if written is not None and backend != "verilog":
+        raise BnnhwError(f"generate: layer {written!r} is writable, which the HLS C++ has no layers for; give --backend verilog")
     chosen = choose_design(lowered.network, progress=progress, **folding)
     chain = pipeline(lowered.network, chosen)
     files: dict[str, str | bytes] = {}
     for emit in BACKENDS[backend]:
         files |= emit(lowered.network, chosen)
+    files |= emit_host(lowered.network, chosen)
     saved = None if expected is None else read_expected(expected)
     files |= _scripts(lowered.network, chosen, asked, backend, saved)
     files["network.npz"] = network_bytes(lowered.network)
     files["design.yaml"] = schedule.write_design(lowered.network, chosen)
-    files["report.json"] = json.dumps(_report(lowered, chosen, chain), indent=1) + "\n"
+    files["report.json"] = json.dumps(_report(lowered, chosen, chain, asked.family), indent=1) + "\n"
     if expected is not None:
         files["expected.npz"] = expected.read_bytes()
-    _write(folder, files)
+    folders.write(folder, files)
     return Generated(lowered.network, chosen, chain, lowered, folder)
+
+
+def update(folder: str | Path, net: str | Path | TrainedNetwork, out: str | Path, *, weights: str | Path | None = None) -> Generated:
+    """Write into the new folder `out` what is in `folder`, with the weights and thresholds of another network in its writable layers.
+
+    The Verilog is the same; `host/update.bin` is what a host driver writes into the running hardware. Errors: BnnhwError where the other network needs
+    other hardware.
+    """
+    old, target = open_generated(folder), folders.named(out).resolve()
+    _check_whole(old)
+    folders.check_free(target)
+    names = [layer.name for layer in old.network.layers if isinstance(layer, MatVec) and layer.writable]
+    if not names:
+        raise BnnhwError(f"{str(folder)!r}: no layer is writable; generate it with --writable")
+    trained = net if isinstance(net, TrainedNetwork) else frontend.load(net, weights)
+    expected = None if isinstance(net, TrainedNetwork) else frontend.expected_file(net)
+    lowered = lower(replace(trained, topology=marked(trained.topology, names, only=True)))
+    design = schedule.read_design(lowered.network, old.folder / "design.yaml")
+    chain = pipeline(lowered.network, design)
+    verilog, told = emit_verilog(lowered.network, design), json.loads((old.folder / "report.json").read_text())
+    _check_same_hardware(old, chain, verilog)
+    files: dict[str, str | bytes] = {str(p.relative_to(old.folder)): p.read_bytes() for p in sorted(old.folder.rglob("*")) if p.is_file()}
+    files |= verilog
+    files["network.npz"] = network_bytes(lowered.network)
+    files["report.json"] = json.dumps(_report(lowered, design, chain, told.get("target", DEFAULT_TARGET)), indent=1) + "\n"
+    files["host/update.bin"] = update_bytes(lowered.network, design)
+    files.pop("expected.npz", None)
+    if expected is not None:
+        files["expected.npz"] = expected.read_bytes()
+    folders.write(target, files)
+    return Generated(lowered.network, design, chain, lowered, target)
+
+
+def _check_same_hardware(old: Generated, new: Pipeline, verilog: dict[str, str]) -> None:
+    """Refuse a design that is not the old one with other words in the memories that are written."""
+    for a, b in zip(old.pipeline.parts, new.parts, strict=False):
+        for name in dict.fromkeys((*a.parameters, *b.parameters)):
+            if (a.module, a.parameters.get(name)) != (b.module, b.parameters.get(name)):
+                raise BnnhwError(
+                    f"update: {a.name} has {name} {a.parameters.get(name)}, the new weights need {b.parameters.get(name)}; generate and build it anew"
+                )
+    names, had = naming(old.network), read_verilog(old.folder)
+    written = {names.memory(i) for i in old.pipeline.written}
+    other = next((path for path, text in verilog.items() if had.get(path) != text and path not in written), None)
+    if other is not None:
+        raise BnnhwError(f"update: {other} differs, which cannot be written at run time; train with those layers as they were, or generate it anew")
 
 
 def _scripts(net: Network, design: Design, asked: Request, backend: str, saved: Expected | None) -> dict[str, str]:
     """{path: text} of the scripts for the vendor's tools, where the family is theirs."""
     files = dict[str, str]()
     if asked.part is not None and backend != "hls":
-        files |= vivado_script(net, design, asked.part, asked.family)
+        files |= vivado_script(net, design, asked.part, asked.family) | ip_scripts(net, design)
+        board = asked.given_board
+        if board is not None and board.system in ZYNQ:
+            files |= board_scripts(net, design, board.title, board.part, board.system, board.board_parts)
     if asked.part is not None and backend != "verilog":
         files |= vitis_script(net, design, asked.part, *bench_frames(net, design, saved))
     return files
 
 
-def _report(lowered: Lowered, design: Design, chain: Pipeline) -> dict[str, Any]:
+def _report(lowered: Lowered, design: Design, chain: Pipeline, target: str) -> dict[str, Any]:
     net, names = lowered.network, naming(lowered.network)
     return {
         "bnnhw": __version__,
@@ -270,49 +192,13 @@ def _report(lowered: Lowered, design: Design, chain: Pipeline) -> dict[str, Any]
         "weight_bits": net.weight_bits,
         "interval_cycles": chain.interval,
         "clock_mhz": design.clock_mhz,
+        "target": target,
         "frames_per_second": design.clock_mhz * 1e6 / chain.interval,
         "limited_by": chain.bottleneck.name,
         "layers": layer_rows(net, design, chain),
         "constant_channels_dropped": lowered.dropped,
         "decisions_within_float32_error": [vars(c) for c in lowered.close],
     }
-
-
-def _out(folder: str | Path) -> Path:
-    """A folder to write to; BnnhwError for an empty name, which would be the current one."""
-    if not str(folder):
-        raise BnnhwError("output '': names no folder; give --out a name, a dot for the current folder")
-    return Path(folder)
-
-
-def _check_free(folder: Path) -> None:
-    taken = folder.is_symlink() or folder.exists()
-    if taken and (not folder.is_dir() or any(folder.iterdir())):
-        raise BnnhwError(f"output {str(folder)!r}: exists and is not an empty folder; remove it or choose another --out")
-
-
-def _write(folder: Path, files: dict[str, str | bytes]) -> None:
-    """All files or none: written beside the target, then renamed."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
-    except OSError as e:
-        raise BnnhwError(f"output {str(folder)!r}: cannot be written ({e.strerror}); choose another --out") from None
-    try:
-        partial.chmod(0o755)
-        for path, content in files.items():
-            target = partial / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content if isinstance(content, bytes) else content.encode())
-        if folder.is_dir():  # empty, and perhaps somebody's working folder
-            for child in partial.iterdir():
-                os.replace(child, folder / child.name)
-        else:
-            os.replace(partial, folder)
-    except OSError as e:
-        raise BnnhwError(f"output {str(folder)!r}: cannot be written ({e.strerror}); choose another --out") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def open_generated(folder: str | Path) -> Generated:
@@ -461,6 +347,20 @@ def estimate(
     return resources.estimate(chain, family), timing(chain, family, design.clock_mhz)
 
 
+def compare(folder: str | Path, files: Sequence[str | Path] = ()) -> Compared:
+    """Estimates of a generated folder beside the reports of Vivado and Vitis HLS: those given, or those that its scripts left in it.
+
+    Errors: BnnhwError for a family that is not Xilinx', for no report, and for one of another format.
+    """
+    made = open_generated(folder)
+    told = json.loads((made.folder / "report.json").read_text())
+    family = told.get("target", DEFAULT_TARGET)
+    check_family(family)
+    reports = reports_of(made.folder, [Path(file) for file in files])
+    found, timed = resources.estimate(made.pipeline, family), timing(made.pipeline, family, made.design.clock_mhz)
+    return compared(made.pipeline, naming(made.network), found, timed, schedule.latency(made.pipeline), reports)
+
+
 def energy(net: str | Path, *, weights: str | Path | None = None, plot: str | Path | None = None) -> tuple[Version, ...]:
     """Arithmetic energy of a frame in float32, float16, int8, ternary and binary, and as the network is; docs/energy.md has the rules.
 
@@ -504,7 +404,7 @@ def explore(
     for what, values in {"target": targets, **folding}.items():
         if values is not None and not values:
             raise BnnhwError(f"explore: no value of {what} is given; give one or more")
-    evaluation, folder = EVALUATIONS[evaluate], _out(out)
+    evaluation, folder = EVALUATIONS[evaluate], folders.named(out)
     points = tuple(dict.fromkeys(_checked(point, evaluation.for_target) for point in grid(folding, targets or [""])))
     network = _network(net, weights)
     if front is not None:
@@ -587,7 +487,7 @@ def train(
         from bnnhw.nn.train import train as run
     except ImportError as e:
         raise BnnhwError(f"training needs {e.name}; pip install 'bnnhw[train]'") from None
-    folder, rehearsed = _out(out), rehearse(topology, spec.epochs, own)
+    folder, rehearsed = folders.named(out), rehearse(topology, spec.epochs, own)
     if rehearsed is not None:  # what has no hardware form is not worth an epoch
         network = lower(rehearsed).network
         pipeline(network, schedule.fully_folded(network, DEFAULT_CLOCK_MHZ))

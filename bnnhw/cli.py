@@ -23,7 +23,9 @@ from bnnhw.estimate.resources import Estimate
 from bnnhw.estimate.timing import Timing
 from bnnhw.explore import Exploration
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.report.compared import Compared
 from bnnhw.report.vivado import check_family, read_utilisation
+from bnnhw.request import DEFAULT_LUT_LEVELS, DEFAULT_UTILISATION
 from bnnhw.synth import Synthesis
 from bnnhw.tools.targets import TARGETS, Cells
 from bnnhw.tools.verilator import ToolError
@@ -68,10 +70,10 @@ def _folding(
     fully_folded: Folded = False,
     target: Family = None,
     minimise: Minimise = "area",
-    lut_levels: LutLevels = api.DEFAULT_LUT_LEVELS,
+    lut_levels: LutLevels = DEFAULT_LUT_LEVELS,
     primitives: Primitives = False,
     board: BoardName = None,
-    utilisation: Utilisation = api.DEFAULT_UTILISATION,
+    utilisation: Utilisation = DEFAULT_UTILISATION,
     max_luts: MaxLuts = None,
     max_block_rams: MaxBlockRams = None,
     max_dsps: MaxDsps = None,
@@ -110,12 +112,21 @@ def generate(
     *,
     weights: Weights = None,
     backend: Annotated[str, typer.Option(help="What to write: verilog, hls or both.")] = "verilog",
+    writable: Annotated[str | None, typer.Option(help="Layers, commas between, or all, whose weights can be written at run time.")] = None,
     as_json: Json = False,
     folding: dict[str, Any],
 ) -> None:
     """Write the complete design of a trained network: Verilog, HLS C++ or both."""
     with _bars() as bars:
-        made = api.generate(net, out_folder, weights=weights, backend=backend, progress=_counting(bars, "fold"), **folding)
+        made = api.generate(
+            net,
+            out_folder,
+            weights=weights,
+            backend=backend,
+            writable=writable.split(",") if writable else (),
+            progress=_counting(bars, "fold"),
+            **folding,
+        )
     report = json.loads((made.folder / "report.json").read_text())
     if as_json:
         print(json.dumps(report))
@@ -128,6 +139,19 @@ def generate(
         out.print(f"{len(made.lowered.close)} channels decide within the float32 error of the framework's own sums; they are listed in report.json")
     tops = [top for top in (f"rtl/{report['module']}.v", f"hls/{report['module']}.cpp") if (made.folder / top).is_file()]
     out.print(f"Wrote {out_folder}: {' and '.join(tops)} {'is the top' if len(tops) == 1 else 'are the tops'}, design.yaml regenerates it.")
+
+
+@app.command()
+def update(
+    folder: Annotated[Path, typer.Argument(help="Folder that generate wrote with --writable.")],
+    net: Net,
+    out_folder: Annotated[str, typer.Option("--out", metavar="<folder>", help="New or empty folder for the design with the new weights.")],
+    weights: Weights = None,
+) -> None:
+    """Make a file of new weights for running hardware, and the design with them, to verify."""
+    made = api.update(folder, net, out_folder, weights=weights)
+    size = (made.folder / "host" / "update.bin").stat().st_size
+    out.print(f"Wrote {out_folder}: host/update.bin, {size:,} bytes, is for the hardware of {folder}; bnnhw verify {out_folder} compares.")
 
 
 @app.command()
@@ -224,6 +248,20 @@ def estimate(
         print(json.dumps({**found.as_dict(), "timing": timed.as_dict(), **compared}))
     else:
         _print_estimate(found, timed, real)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder that generate wrote.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="Reports of Vivado or Vitis HLS; those in the folder if none are given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show estimates beside the reports of Vivado (utilisation, timing, power) and Vitis HLS (C synthesis)."""
+    found = api.compare(folder, files or ())
+    if as_json:
+        print(json.dumps(found.as_dict()))
+    else:
+        _print_compared(found)
 
 
 @app.command()
@@ -357,6 +395,53 @@ def _print_estimate(found: Estimate, timed: Timing, real: Cells | None) -> None:
     f, slack = timed.fmax_mhz, timed.slack_ns
     out.print(f"Clock: {f.low:.0f} to {f.high:.0f} MHz (delays of {timed.grade}, unplaced; typical {f.typical:.0f}), limited by {timed.limit.name}")
     out.print(f"Slack at {timed.clock_mhz:g} MHz: {slack.low:+.1f} to {slack.high:+.1f} ns")
+
+
+def _print_compared(found: Compared) -> None:
+    table = Table(title="Estimate / vendor", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("layer", "LUTs", "flip-flops", "block RAMs", "DSPs"):
+        table.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
+    kinds = ("luts", "flip_flops", "block_rams", "dsps")
+    each = [(name, cells, found.layers.get(name)) for name, cells in found.estimate.layers().items()]
+    each += [("whole", found.estimate.whole, found.cells)] + ([("whole, HLS", found.estimate.whole, found.csynth.cells)] if found.csynth else [])
+    for name, ours, theirs in each:
+        pairs = ((getattr(ours, kind), None if theirs is None else getattr(theirs, kind)) for kind in kinds)
+        table.add_row(name, *(f"{a:,g} / {'-' if b is None else f'{b:,g}'}{f' ({100 * (a - b) / b:+.0f}%)' if b else ''}" for a, b in pairs))
+    out.print(table)
+    f = found.timing.fmax_mhz
+    out.print(f"Clock: estimated {f.low:.0f} to {f.high:.0f} MHz" + _clock_of(found))
+    cycles = f"Cycles: interval {found.interval_cycles:,}, first output after {found.latency_cycles or 0:,} in the Verilog"
+    if found.csynth:
+        cycles += f"; of the C++ interval {_bounds(found.csynth.interval)}, latency {_bounds(found.csynth.latency)}"
+    out.print(cycles)
+    if found.watts:
+        w = found.watts
+        out.print(
+            f"Power: {w.total:.3f} W, {w.dynamic:.3f} of them dynamic (confidence {w.confidence}); bnnhw power estimates that of the network alone"
+        )
+    for path, kind in found.files.items():
+        out.print(f"  {kind}: {path}")
+
+
+def _clock_of(found: Compared) -> str:
+    """What the vendor says of the clock."""
+    told = ""
+    if found.timed:
+        t = found.timed
+        told += (
+            "; no constraints in Vivado"
+            if t.fmax_mhz is None
+            else f"; Vivado {t.fmax_mhz:.0f} MHz, slack {t.slack_ns:+.3f} ns of {t.period_ns:g}, {'met' if t.met else 'NOT met'}"
+        )
+    if found.csynth:
+        told += f"; HLS estimates {found.csynth.estimated_ns:g} ns of {found.csynth.target_ns:g}"
+    return told
+
+
+def _bounds(pair: tuple[int | None, int | None]) -> str:
+    """Cycles from least to most, where known."""
+    least, most = ("not known" if n is None else f"{n:,}" for n in pair)
+    return least if least == most else f"{least} to {most}"
 
 
 def _print_synthesis(found: Synthesis) -> None:

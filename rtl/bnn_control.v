@@ -1,12 +1,7 @@
-// Registers at an AXI4-Lite port, by which weights and thresholds are written while the network runs.
-//   0x00 r   identity of the memories' layout
-//   0x04 rw  hold: 1 lets no further frame in, 0 goes on
-//   0x08 r   bit 0: held, and no frame is inside; bit 1: a frame was wrong since reset
-//   0x0c r   frames that left since reset
-//   0x10 rw  memory that words go to
-//   0x14 w   the next 32 bits of a word, low ones first
-//   0x18 w   address: the word is written there; one of n times 32 bits lies in the high ones of w_data
-// A write of a word while frames are inside, of part of a register, or elsewhere, and a read elsewhere, is answered with an error and does nothing.
+// Registers at an AXI4-Lite port, by which weights and thresholds are written while the network runs: 0x00 r identity of the layout; 0x04 rw 1 holds frames back;
+// 0x08 r bit 0 held and empty, bit 1 a frame was wrong; 0x0c r frames that left; 0x10 rw a memory; 0x14 w the next 32 bits of a word, low ones first;
+// 0x18 w the address to which the word goes, as the high n times 32 bits of w_data. A word while frames are inside, part of a register, and any
+// other access are answered with an error and do nothing.
 `default_nettype none
 module bnn_control #(
     parameter N_MEMORIES = 1,

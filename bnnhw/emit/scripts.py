@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bnnhw.emit.hls import braced, ports
+from bnnhw.emit.ip import emit_ip, vlnv
+from bnnhw.emit.resources import resource_folder
 from bnnhw.emit.verilog import environment, naming
 from bnnhw.ir.design import Design, Logic
 from bnnhw.ir.encoding import U8
+from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Network
+from bnnhw.ir.pipeline import pipeline
 
+MOST_DMA_BITS = 1024
+"""Of a beat of Xilinx' AXI DMA."""
 CARRIES = {"xc7": 4, "xcup": 8}
 """Bits of a carry primitive, by family."""
 
@@ -16,6 +24,29 @@ def vivado_script(net: Network, design: Design, part: str, family: str) -> dict[
     """{path: text} of the script that synthesises, places and routes the Verilog out of context."""
     defines = f" -verilog_define BNNHW_CARRY={CARRIES[family]}" if design.logic is Logic.CARRY else ""
     return {"vivado.tcl": environment().get_template("vivado.tcl.j2").render(_chosen(net, design, part), defines=defines)}
+
+
+def ip_scripts(net: Network, design: Design) -> dict[str, str]:
+    """{path: text} of the IP's description and of the script that completes it."""
+    script = environment().get_template("vivado_ip.tcl.j2").render(module=naming(net).module, vlnv=vlnv(net))
+    return emit_ip(net, design) | {"vivado_ip.tcl": script}
+
+
+def board_scripts(net: Network, design: Design, title: str, part: str, system: str, board_parts: Sequence[str]) -> dict[str, str]:
+    """{path: text} of the script of the block design with a processor of the kind `system`. Errors: BnnhwError where its DMA does not fit the ports."""
+    chain = pipeline(net, design)
+    for side, stream in (("input", chain.source), ("output", chain.sink)):
+        if stream.width & (stream.width - 1) or stream.width > MOST_DMA_BITS:
+            raise BnnhwError(
+                f"board {title!r}: the {side} port has beats of {stream.width} bits, its DMA takes powers of two from 8 to {MOST_DMA_BITS}; "
+                f"give other {side} lanes in the design file"
+            )
+    files = {f"board/{name}.tcl": (resource_folder("boards") / "zynq" / f"{name}.tcl").read_text() for name in (system, "system")}
+    files["vivado_board.tcl"] = environment().get_template("vivado_board.tcl.j2").render(
+        module=naming(net).module, title=title, part=part, board_globs=" ".join(board_parts), clock_mhz=f"{design.clock_mhz:g}", vlnv=vlnv(net),
+        s_bytes=chain.source.width // 8, m_bytes=chain.sink.width // 8, has_control=int(chain.control is not None), system=system,
+    )  # fmt: skip
+    return files
 
 
 def vitis_script(net: Network, design: Design, part: str, frames: U8, outputs: U8) -> dict[str, str]:

@@ -317,7 +317,7 @@ def _counted(*names: str) -> Callable[[_Module], dict[str, Stage]]:
 STAGES: dict[str, Callable[[_Module], dict[str, Stage]]] = {
     "bnn_matvec": _matvec, "bnn_threshold": _threshold, "bnn_affine": _affine, "bnn_accumulate": _accumulate, "bnn_gearbox": _gearbox,
     "bnn_window": _window, "bnn_pool": _pool, "bnn_gather": _gather, "bnn_multiply": _multiply, "bnn_table": _table,
-    "bnn_replay": _counted("ADDR_W", "PASS_W"), "bnn_fifo": _counted("ADDR_W"), "bnn_frame": _counted("BEAT_W"), "bnn_hold": _counted("BEAT_W"), "bnn_last": _counted("BEAT_W"),
+    "bnn_replay": _counted("ADDR_W", "PASS_W"), "bnn_fifo": _counted("ADDR_W"), "bnn_frame": _counted("BEAT_W"), "bnn_hold": _counted("BEAT_W"), "bnn_control": _counted("ADDR_W"), "bnn_last": _counted("BEAT_W"),
     "bnn_line_buffer": _line_buffer, "bnn_turns": _counted("TURN_W"), "bnn_fork": _counted("N_OUT"), "bnn_add": _counted("OUT_W"), "bnn_concat": _counted("BEAT_W"),
 }  # fmt: skip
 """By module; `bnn_planes` and `bnn_pad` are wires."""

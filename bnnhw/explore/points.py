@@ -16,7 +16,7 @@ Value = bool | int | float | str
 COST, GAIN = "luts", "frames_per_second"
 """What designs are compared by: values of a result."""
 Choose = Callable[..., Design]
-"""A design of a network, by the keywords of a request: `api.choose_design`."""
+"""A design of a network, by the keywords of a request: `request.choose_design`."""
 Measure = Callable[[Network, Design, str], dict[str, Any]]
 """What an evaluation finds of a design for a target, plain values by name."""
 

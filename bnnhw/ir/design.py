@@ -158,9 +158,9 @@ def line_buffered(layer: Layer, f: Folding) -> bool:
 
 
 def frame_lanes(bits: int, elements: int) -> int:
-    """Lanes of a port whose one beat is a frame: its elements of `bits` bits in whole bytes."""
-    step = max(1, 8 // bits)
-    return -(-elements // step) * step
+    """Lanes of a port whose one beat is a frame: its elements of `bits` bits in bytes, of which there is a power of two, as buses have them."""
+    octets = -(-elements * bits // 8)
+    return (8 << (octets - 1).bit_length()) // bits
 
 
 def windowed(layer: Layer) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,14 +18,22 @@ from bnnhw.ir.topology import Topology
 ALL = "all"
 
 
-def asked(topology: Topology, names: tuple[str, ...]) -> Topology:
-    """The description with the layers of these names, or ALL that have weights, marked as writable. Errors: BnnhwError for a name that is none."""
+def marked(topology: Topology, names: Sequence[str], *, only: bool = False) -> Topology:
+    """The description with the layers of these names, or ALL that have weights, marked as writable; the rest as they are, or not where `only`.
+
+    Errors: BnnhwError for a name that is none.
+    """
     known = [layer.name for layer in topology.layers if isinstance(layer, s.Conv | s.Dense)]
     for name in names:
         if name not in (*known, ALL):
             raise BnnhwError(f"writable: {name[:60]!r} is no layer with weights; give some of {', '.join(known)[:200]}, or {ALL}")
-    chosen = known if ALL in names else names
-    layers = tuple(layer.model_copy(update={"writable": True}) if layer.name in chosen else layer for layer in topology.layers)
+
+    def is_marked(layer: s.Conv | s.Dense) -> bool:
+        return ALL in names or layer.name in names or (layer.writable and not only)
+
+    layers = tuple(
+        layer.model_copy(update={"writable": is_marked(layer)}) if isinstance(layer, s.Conv | s.Dense) else layer for layer in topology.layers
+    )
     return topology.model_copy(update={"layers": layers})
 
 

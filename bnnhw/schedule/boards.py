@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,8 @@ from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.text import first_problem, read_yaml
 from bnnhw.tools.targets import TARGETS
 
+MOST_DMA_BITS = 1024
+"""Of a beat of Xilinx' AXI DMA."""
 MOST_MHZ = 10_000
 """Of any clock."""
 Count = Annotated[int, Field(ge=0)]
@@ -36,6 +39,15 @@ class Board(BaseModel):
     flip_flops: Count
     block_rams: Count
     dsps: Count
+    system: Literal["zynq7", "zynqmp", "uart"] | None = None
+    """What the network is built into: a block design with this processor and a DMA, or a UART; None where there is no script for it."""
+    board_parts: tuple[str, ...] = ()
+    """Patterns of the names of Vivado's board files, the first that is installed counts."""
+
+    @property
+    def most_port_bits(self) -> float:
+        """Bits of a beat, at most, that the network's ports may have on it."""
+        return MOST_DMA_BITS if self.system in ("zynq7", "zynqmp") else inf
 
 
 def board(folder: Path, name: str) -> Board:

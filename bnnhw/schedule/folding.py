@@ -133,7 +133,7 @@ def _lanes(layer: Layer, f: d.Folding, interval: int) -> int:
 
 
 def input_lanes(net: Network, interval: int) -> int:
-    """Narrowest input port, in power-of-two bytes or a whole frame, whose beats fit the interval."""
+    """Narrowest input port, in power-of-two bytes, whose beats fit the interval; at most that of a whole frame."""
     elements, lanes = prod(net.port.shape), 8 // net.x.planes
     while ceil(elements / lanes) > interval and lanes < elements:
         lanes = min(2 * lanes, d.frame_lanes(net.x.planes, elements))
@@ -144,7 +144,7 @@ def output_lanes(net: Network, interval: int) -> int:
     """Output port: one sum a beat, or all bits of a pixel up to 64."""
     last = net.layers[-1]
     elements = prod(last.out_shape)
-    lanes = 1 if isinstance(last.out, Integers) else 8 * ceil(min(last.out_shape[0], 64) / 8)
+    lanes = 1 if isinstance(last.out, Integers) else min(64, d.frame_lanes(1, last.out_shape[0]))
     while ceil(elements / lanes) > interval:
         lanes = min(2 * lanes, d.frame_lanes(d.port_bits(last.out), elements))
     return lanes

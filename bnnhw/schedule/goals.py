@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
+from math import ceil, inf, prod
 
 import numpy as np
 
@@ -26,6 +26,8 @@ KINDS = ("luts", "flip_flops", "block_rams", "dsps")
 TITLES = {"luts": "LUTs", "flip_flops": "flip-flops", "block_rams": "block RAMs", "dsps": "DSPs"}
 SHARES = {"xc7": (380, 240), "xcup": (330, 200), "ecp5": (400, 540), "ice40": (180, 660), "gowin": (330, 430)}
 """LUTs that a family's smaller FPGAs have for each block RAM, and for each DSP: XC7Z020, ZU3EG, LFE5U-85, iCE40UP5K, GW1NR-9."""
+LARGEST = 3
+"""Layers that a message names."""
 STRIDE = 2
 """Part of an interval by which the next is greater that is tried until there is a design within the budget."""
 TIE = 1e-9
@@ -53,10 +55,18 @@ def check_budget(net: Network, design: d.Design, target: str, budget: Budget) ->
         whole = estimate(pipeline(net, design), target).whole
         for kind in budget.limited:
             if (used := getattr(whole, kind)) > (most := getattr(budget, kind)):
+                folder = Folder(net, target, design.clock_mhz, budget=budget, logic=design.logic)
                 raise BnnhwError(
-                    f"network {net.name!r}: the design is estimated at {used:g} {TITLES[kind]} in {target}, over the budget of {most:g}; "
-                    "fold more, or give more"
+                    f"network {net.name!r}: the design is estimated at {used:g} {TITLES[kind]} in {target}, over the budget of {most:g}"
+                    f"{largest(net, design, target, kind)}; fold more, or give more{folder.suggestion('without a design file ')}"
                 )
+
+
+def largest(net: Network, design: d.Design, target: str, kind: str) -> str:
+    """The layers that take most of a kind of cell, for a message."""
+    each = {name: getattr(cells, kind) for name, cells in estimate(pipeline(net, design), target).layers().items()}
+    most = sorted((name for name in each if each[name] > 0), key=lambda name: (-each[name], name))[:LARGEST]
+    return f" (most in {', '.join(f'{name} {each[name]:g}' for name in most)})" if most else ""
 
 
 class Folder:
@@ -71,13 +81,14 @@ class Folder:
         budget: Budget | None = None,
         levels: int = LUT_LEVELS,
         logic: d.Logic | None = None,
+        most_port_bits: float = inf,
     ) -> None:
-        """`minimise`: one of MINIMISED, area being LUTs and, at their SHARES, block RAMs and DSPs; energy dynamic, of a frame, at an
+        """`most_port_bits`: of a beat. `minimise`: one of MINIMISED, area being LUTs and, at their SHARES, block RAMs and DSPs; energy dynamic, of a frame, at an
         assumed activity; `levels`: LUTs between the registers of products; `logic`: of popcounts,
         what suits the family if None. Errors: BnnhwError for an unknown target."""
         self.net, self.target, self.clock_mhz, self.minimise, self.levels = net, target, clock_mhz, minimise, levels
         self.logic = logic or LOGIC.get(target, d.Logic.LUT6)
-        self.budget = Budget() if budget is None else budget
+        self.budget, self.most_port_bits = Budget() if budget is None else budget, most_port_bits
         self.whole = {"switched": 1.0, "block_rams": 1.0, "dsps": 1.0, **model(target).whole}
 
     @cached_property
@@ -94,6 +105,12 @@ class Folder:
 
         BnnhwError with the best interval and what limits it where none is fast enough, with the least cost where none is small enough.
         """
+        if 0 < interval < self._least_interval:
+            rate = self.clock_mhz * 1e6 / self._least_interval
+            raise BnnhwError(
+                f"network {self.net.name!r}: at an interval of {interval} cycles a port needs beats of more than {self.most_port_bits:g} bits, the most of the "
+                f"board's DMA; lower --fps to {rate:.0f}"
+            )
         found = self._search.best(self._weights(self.minimise, interval), interval) if interval else None
         if found is None:
             raise self._unreached(interval)
@@ -112,7 +129,8 @@ class Folder:
         slowest = self.slowest
         if not self._search.possible(self._limits, slowest):
             self._refuse(slowest)
-        low, asked, done, missed, steps = 1, 1, 0, False, 2 * slowest.bit_length()
+        least = min(slowest, self._least_interval)
+        low, asked, done, missed, steps = least, least, 0, False, 2 * slowest.bit_length()
         while (best := self._search.any_within(self._limits, asked)) is None:  # fast designs are few
             if asked == slowest:
                 self._refuse(slowest)
@@ -135,6 +153,22 @@ class Folder:
             if progress:
                 progress(min(done, steps), steps)
         return design
+
+    @cached_property
+    def _least_interval(self) -> int:
+        """Cycles a frame below which ports would have too wide beats."""
+        last, bits = self.net.layers[-1], (self.net.x.planes, d.port_bits(self.net.layers[-1].out))
+        elements = (prod(self.net.port.shape), prod(last.out_shape))
+        return max(1 if self.most_port_bits == inf else ceil(n * b / self.most_port_bits) for n, b in zip(elements, bits, strict=True))
+
+    def suggestion(self, how: str = "") -> str:
+        """What would fit, for a message; empty where nothing does."""
+        try:
+            design = self.fastest()
+        except BnnhwError:
+            return ""
+        rate = design.clock_mhz * 1e6 / pipeline(self.net, design).interval
+        return f"; {how}{rate:,.0f} frames/s would fit"
 
     def _weights(self, minimised: str, interval: int) -> F64:
         """Of the costs, in what is minimised."""
@@ -177,7 +211,8 @@ class Folder:
 
     def _refuse(self, interval: int) -> None:
         """Say by how much the budget is too small."""
-        remedy = "give more, or lower --fps" if interval < self.slowest else "give a larger budget or board"
+        faster = interval < self.slowest
+        remedy = f"give more, or lower --fps{self.suggestion()}" if faster else "give a larger budget or board"
         nearest = self._search.nearest(self._limits, interval)
         assert nearest is not None
         had = {kind: float(costs) * self.whole[kind] for kind, costs in zip(COSTS, nearest.costs, strict=True)}
@@ -188,10 +223,12 @@ class Folder:
             if needed > most:
                 raise BnnhwError(
                     f"network {self.net.name!r}: {most:g} {TITLES[kind]} are too few, the smallest design of {interval} cycles a frame has "
-                    f"{needed:.0f} in {self.target}; {remedy}"
+                    f"{needed:.0f} in {self.target}{largest(self.net, self._design(least, interval), self.target, kind)}; {remedy}"
                 )
+        over = max(self.budget.limited, key=lambda kind: had[kind] / max(getattr(self.budget, kind), TIE))
+        consumers = largest(self.net, self._design(nearest, interval), self.target, over)
         shown = ", ".join(f"{had[kind]:.0f} of {getattr(self.budget, kind):g} {TITLES[kind]}" for kind in self.budget.limited)
         raise BnnhwError(
             f"network {self.net.name!r}: no design of {interval} cycles a frame is within all of the budget in {self.target}, "
-            f"one that comes near has {shown}; {remedy}"
+            f"one that comes near has {shown}{consumers}; {remedy}"
         )

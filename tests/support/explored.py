@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bnnhw.api import choose_design
 from bnnhw.explore.points import Evaluation
 from bnnhw.ir.design import Design
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Network
+from bnnhw.request import choose_design
 
 REFUSED, DEADLY, STUCK = 666.0, 13.0, 99.0
 """Clocks in MHz whose points fail, kill the process that evaluates them, and wait to be killed when evaluated first."""

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import bnnhw
-from bnnhw.api import choose_design
 from bnnhw.cli import app
 from bnnhw.explore import EVALUATIONS, evaluate_all, grid, pools
 from bnnhw.explore.front import front
 from bnnhw.explore.points import Evaluation, Failed, Point, Result, Setting
 from bnnhw.report.front import draw_front
+from bnnhw.request import choose_design
 from support.explored import AT_ONCE, REFUSED
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from bnnhw import frontend
-from bnnhw.api import DEFAULT_UTILISATION, choose_design
 from bnnhw.estimate.memories import LUT_RAMS
 from bnnhw.estimate.power import expected_picojoules
 from bnnhw.estimate.resources import Cost, cost, estimate, model, sums
@@ -30,6 +29,7 @@ from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window
 from bnnhw.lower import lower
+from bnnhw.request import DEFAULT_UTILISATION, choose_design
 from bnnhw.schedule import board, fold_for_interval, fully_folded, search
 from bnnhw.schedule.choices import Choices
 from bnnhw.schedule.folding import input_lanes, output_lanes
@@ -328,8 +328,8 @@ def test_a_search_is_no_dearer_than_the_quick_folding() -> None:
         ({"fps": 1e-7}, "1e-07 frames a second cannot be; give a finite rate of at least 1e-06"),
         ({"fps": 1e9}, "more than a frame a cycle cannot be reached, the best is 1 cycles (100000000 frames/s at 100 MHz), limited by "),
         ({"clock_mhz": 0}, "a clock of 0 MHz cannot be; give more than 0 and at most 10000"),
-        ({"max_luts": 20}, "in xc7; give a larger budget or board"),
-        ({"fps": 1e6, "max_luts": 300}, "in xc7; give more, or lower --fps"),
+        ({"max_luts": 20}, "has 388 in xc7 (most in fc1 133, fc3 113, fc2 97); give a larger budget or board"),
+        ({"fps": 1e6, "max_luts": 300}, "(most in fc1 1271, fc2 256, fc3 125); give more, or lower --fps"),
     ],
 )
 def test_bad_requests_are_refused_in_one_line(asked: dict[str, Any], said: str) -> None:
@@ -343,7 +343,10 @@ def test_a_design_file_is_held_against_a_budget(tmp_path: Path) -> None:
     file.write_text("bnnhw_design: 1\nnetwork: digits_mlp\nlayers: {fc1: {pe: 2, simd: 8}, fc2: {implementation: unrolled}, fc3: {pe: 1, simd: 8}}\n")
     cells = estimate(pipeline(digits(), choose_design(digits(), design=file)), "xc7").whole
     assert choose_design(digits(), design=file, max_luts=cells.luts) == choose_design(digits(), design=file)
-    with pytest.raises(BnnhwError, match=f"the design is estimated at {cells.luts} LUTs in xc7, over the budget of {cells.luts - 1}; fold more"):
+    with pytest.raises(
+        BnnhwError,
+        match=f"the design is estimated at {cells.luts} LUTs in xc7, over the budget of {cells.luts - 1} \\(most in fc2 2827, fc1 566, fc3 201\\); fold more, or give more; without a design file [0-9,]+ frames/s would fit$",
+    ):
         choose_design(digits(), design=file, max_luts=cells.luts - 1)
     with pytest.raises(
         BnnhwError, match=r"layer 'fc2': unrolled it takes about \d+ LUTs, over the limit of 2000; use implementation: folded with pe"

@@ -1,0 +1,103 @@
+"""Estimates beside what the vendor's tools say: every report that lies in a generated folder, or is given, told by its contents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bnnhw.emit.verilog import Naming
+from bnnhw.estimate.parts import PORTS
+from bnnhw.estimate.resources import Estimate
+from bnnhw.estimate.timing import Timing
+from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.instances import Pipeline
+from bnnhw.ir.integer import PORT
+from bnnhw.report.vitis import Synthesised, read_csynth
+from bnnhw.report.vivado import Hierarchy, Timed, Watts, read_hierarchy, read_power, read_report, read_timing, read_utilisation
+from bnnhw.tools.targets import Cells
+
+PLACES = ("vivado/*.rpt", "bitstream/*.rpt", "vitis_*/*/syn/report/csynth.xml")
+"""Where the generated scripts let reports be written."""
+READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "hierarchy": ("Utilization by Hierarchy", read_hierarchy),
+    "utilisation": ("Utilization Design Information", read_utilisation),
+    "timing": ("Timing Summary Report", read_timing),
+    "power": ("Power Report", read_power),
+    "csynth": ("PerformanceEstimates", read_csynth),
+    "csynth text": ("HLS Report for", read_csynth),
+}
+"""What a kind of report holds, and who reads it; the first that fits."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A design's estimates and the vendor's results; None where there is no report."""
+
+    estimate: Estimate
+    timing: Timing
+    interval_cycles: int
+    latency_cycles: int | None
+    cells: Cells | None
+    layers: dict[str, Cells]
+    """Of the vendor, by layer, where there is a report by hierarchy that has their modules."""
+    timed: Timed | None
+    watts: Watts | None
+    csynth: Synthesised | None
+    files: dict[str, str]
+    """Kind of report by file."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for a script."""
+        vendor = {
+            "cells": None if self.cells is None else self.cells.without_carries(),
+            "layers": {name: cells.without_carries() for name, cells in self.layers.items()},
+            "timing": None if self.timed is None else {**asdict(self.timed), "fmax_mhz": self.timed.fmax_mhz},
+            "power": None if self.watts is None else asdict(self.watts),
+            "csynth": None if self.csynth is None else {**asdict(self.csynth), "cells": self.csynth.cells.without_carries()},
+        }
+        own = {
+            **self.estimate.as_dict(),
+            "timing": self.timing.as_dict(),
+            "interval_cycles": self.interval_cycles,
+            "latency_cycles": self.latency_cycles,
+        }
+        return {"estimate": own, "vendor": vendor, "files": self.files}
+
+
+def reports_of(folder: Path, given: Sequence[Path]) -> dict[str, tuple[str, Any]]:
+    """By file, the kind of each report and what it says: those given, or those in a folder. Errors: BnnhwError."""
+    files = list(given) or sorted(path for place in PLACES for path in folder.glob(place))
+    if not files:
+        raise BnnhwError(f"report: {str(folder)!r} holds no report of Vivado or Vitis HLS; run vivado.tcl in it, or give the files")
+    return {str(path): _read(path) for path in files}
+
+
+def _read(path: Path) -> tuple[str, Any]:
+    text = read_report(path)
+    for kind, (holds, reader) in READERS.items():
+        if holds in text:
+            return kind.split()[0], reader(path)
+    raise BnnhwError(f"report {str(path)[:200]!r}: is none of utilisation, timing, power or C synthesis; give one of those")
+
+
+def compared(chain: Pipeline, names: Naming, found: Estimate, timed: Timing, latency: int | None, reports: dict[str, tuple[str, Any]]) -> Compared:
+    """The estimates of a design beside its reports; a later report of a kind goes before an earlier one."""
+    last: dict[str, Any] = dict(reports.values())
+    hierarchy: Hierarchy | None = last.get("hierarchy")
+    cells = last.get("utilisation") or (hierarchy.top if hierarchy else None)
+    layers = {} if hierarchy is None else _layers(chain, names, hierarchy)
+    kinds = {path: kind for path, (kind, _) in reports.items()}
+    return Compared(found, timed, chain.interval, latency, cells, layers, last.get("timing"), last.get("power"), last.get("csynth"), kinds)
+
+
+def _layers(chain: Pipeline, names: Naming, hierarchy: Hierarchy) -> dict[str, Cells]:
+    """Sums by layer of the instances that are there: flattening removes some."""
+    found: dict[str, Cells] = {}
+    for i in chain.parts:
+        cells = hierarchy.instances.get(f"u_{names.of(i)}")
+        if cells is not None:
+            name = PORTS if i.layer == PORT else i.layer
+            found[name] = found.get(name, Cells()) + cells
+    return found

@@ -1,0 +1,228 @@
+"""Host driver of a generated network: packs frames, runs them on the FPGA or on the golden model, unpacks what comes back.
+
+    from bnnhw_host import Accelerator
+
+    net = Accelerator("build/my_net")                     # the golden model, on any machine with bnnhw
+    net = Accelerator("my_net", "bitstream/system.bit")   # on a PYNQ board, from a copy of the folder
+    labels = net.classify(frames)                         # [N, channels, rows, columns], or of the same size a frame
+    net.update("update.bin")                              # weights of `bnnhw update`, where layers are writable
+
+Needs NumPy; on a board pynq, elsewhere bnnhw. Layouts are those of host/layout.json, from which the Verilog's streams come as well.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+from pathlib import Path
+
+import numpy as np
+
+MAGIC, VERSION = 0x554E4E42, 1
+"""Head of an update file."""
+IDENTITY, HOLD, STATUS, FRAMES, MEMORY, DATA, WORD = range(0, 28, 4)
+"""Registers, see rtl/bnn_control.v."""
+IDLE, WRONG_FRAME = 1, 2
+"""Bits of STATUS."""
+DMA, CONTROL = "axi_dma_0", "accelerator"
+"""Cells of the block design."""
+PATIENCE = 5.0
+"""Seconds in which the network must have become idle, or given a frame."""
+
+
+class HostError(Exception):
+    """What a caller can mend, in one line."""
+
+
+class Layout:
+    """Bytes of frames and outputs at the ports."""
+
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as f:
+            described = json.load(f)
+        if described.get("bnnhw_layout") != 1:
+            raise HostError(f"{path}: is no layout that this driver knows; generate it again")
+        self.network, self.label, self.classes = described["network"], described["label"], described["classes"]
+        self.input, self.output, self.control = described["input"], described["output"], described["control"]
+        codes = self.input["codes"]
+        self._codes = np.array([-1 if code is None else code for code in codes], np.int64)
+
+    def pack(self, frames):
+        """[N, bytes] of raw frames [N, ...] of whole numbers. Errors: HostError."""
+        x, (channels, rows, columns) = np.asarray(frames), self.input["shape"]
+        size, kind, low = channels * rows * columns, self.input["type"], self.input["low"]
+        if x.ndim < 2 or x[:1].size != (size if len(x) else 0):
+            raise HostError(f"frames of shape {x.shape} do not fit the input; give [N, {channels}, {rows}, {columns}]")
+        if not np.issubdtype(x.dtype, np.integer):
+            raise HostError(f"frames of type {x.dtype} are not {kind}; quantise them first")
+        index = x.reshape(len(x), channels, rows * columns).transpose(0, 2, 1).reshape(len(x), size).astype(np.int64) - low
+        inside = (index >= 0) & (index < len(self._codes))
+        found = np.where(inside, self._codes[np.where(inside, index, 0)], -1)
+        if (found < 0).any():
+            raise HostError(f"frames hold values from {x.min()} to {x.max()}, the input is {kind}; check the preprocessing")
+        return _packed(found, self.input["bits"])
+
+    def unpack_input(self, raw):
+        """Raw frames [N, channels, rows, columns] that `pack` makes these bytes [N, bytes] of."""
+        channels, rows, columns = self.input["shape"]
+        values = np.array([np.argmax(self._codes == code) for code in range(1 << self.input["bits"])]) + self.input["low"]
+        found = values[_unpacked(raw, self.input["bits"], channels * rows * columns)]
+        frames = found.reshape(len(raw), rows, columns, channels).transpose(0, 3, 1, 2)
+        return frames.astype(np.uint8 if self.input["type"] == "uint8" else np.int8)
+
+    def unpack(self, raw):
+        """[N, outputs, rows, columns] numbers of the output port's bytes [N, bytes]."""
+        channels, rows, columns = self.output["shape"]
+        raw, bits = np.asarray(raw, np.uint8), self.output["bits"]
+        if raw.ndim != 2 or raw.shape[1] != self.output["bytes"]:
+            raise HostError(f"output frames of shape {raw.shape} are not of {self.output['bytes']} bytes; read whole frames")
+        codes = _unpacked(raw, bits, channels * rows * columns)
+        if self.output["values"] is None:
+            codes -= (codes >> (bits - 1)) << bits
+        else:
+            codes = np.array(self.output["values"], np.int64)[codes]
+        return codes.reshape(len(raw), rows, columns, channels).transpose(0, 3, 1, 2)
+
+    def labels(self, outputs):
+        """[N] classes of outputs [N, ...]: the first largest, or the highest that is set."""
+        flat = outputs.reshape(len(outputs), -1)
+        if self.label == "highest_bit":
+            flat = np.where(flat > 0, np.arange(flat.shape[1]) + 1, 0)
+        return flat.argmax(1)
+
+
+def _packed(codes, bits):
+    """[N, bytes] of codes [N, elements] of so many bits, the first in the low bits."""
+    each = (codes[:, :, None] >> np.arange(bits)) & 1
+    return np.packbits(each.astype(np.uint8).reshape(len(codes), codes.shape[1] * bits), axis=1, bitorder="little")
+
+
+def _unpacked(raw, bits, elements):
+    """[N, elements] codes of bytes [N, bytes]."""
+    each = np.unpackbits(raw, axis=1, count=elements * bits, bitorder="little").reshape(len(raw), elements, bits)
+    return (each.astype(np.int64) << np.arange(bits)).sum(2)
+
+
+class GoldenDevice:
+    """The golden model in place of an FPGA: the same bytes in, the same bytes out."""
+
+    def __init__(self, folder, layout):
+        try:
+            from bnnhw.golden import run
+            from bnnhw.ir.store import read_network
+        except ImportError:
+            raise HostError("no bitstream is given, and bnnhw, which has the golden model, is not installed; pip install bnnhw") from None
+        self._run, self._layout, self._net = run, layout, read_network(Path(folder) / "network.npz")
+
+    def run(self, packed):
+        """Output bytes [N, bytes] of input bytes [N, bytes]."""
+        trace = self._run(self._net, self._layout.unpack_input(packed))
+        values = trace.outputs.transpose(0, 2, 3, 1).reshape(len(packed), -1).astype(np.int64)
+        known = self._layout.output["values"]
+        return _packed(values if known is None else np.searchsorted(known, values), self._layout.output["bits"])
+
+    def read(self, register):
+        raise HostError("the golden model has no registers; give a bitstream")
+
+    write = read
+
+
+class PynqDevice:
+    """A bitstream of `vivado_board.tcl` under PYNQ: a DMA and, where layers are writable, registers. A transfer a frame."""
+
+    def __init__(self, bitstream, layout):
+        import pynq
+
+        self._layout, self._overlay = layout, pynq.Overlay(str(bitstream))
+        self._dma = getattr(self._overlay, DMA)
+        self._in = pynq.allocate((layout.input["bytes"],), np.uint8)
+        self._out = pynq.allocate((layout.output["bytes"],), np.uint8)
+        self._control = None
+        if layout.control is not None:
+            where = self._overlay.ip_dict[CONTROL]
+            self._control = pynq.MMIO(where["phys_addr"], 4096)
+            if self.read(IDENTITY) != layout.control["identity"]:
+                raise HostError(f"{bitstream}: is not of this folder's design; build the bitstream again")
+
+    def run(self, packed):
+        """Output bytes [N, bytes] of input bytes [N, bytes]."""
+        found = np.empty((len(packed), self._layout.output["bytes"]), np.uint8)
+        for n, frame in enumerate(packed):
+            self._in[:] = frame
+            self._dma.recvchannel.transfer(self._out)
+            self._dma.sendchannel.transfer(self._in)
+            self._dma.sendchannel.wait()
+            self._dma.recvchannel.wait()
+            found[n] = self._out
+        return found
+
+    def read(self, register):
+        """A register of the network."""
+        return self._control.read(register)
+
+    def write(self, register, value):
+        """Set a register of the network."""
+        self._control.write(register, int(value))
+
+
+class Accelerator:
+    """A network, on a device."""
+
+    def __init__(self, folder, bitstream=None, device=None):
+        """`folder`: what bnnhw generate wrote, or a copy; `bitstream`: for a PYNQ board, the golden model without it; `device`: one's own."""
+        self.layout = Layout(Path(folder) / "host" / "layout.json")
+        if device is None:
+            device = GoldenDevice(folder, self.layout) if bitstream is None else PynqDevice(bitstream, self.layout)
+        self.device = device
+
+    def run(self, frames):
+        """Outputs [N, outputs, rows, columns] of raw frames [N, ...]. Errors: HostError."""
+        packed = self.layout.pack(frames)
+        return self.layout.unpack(self.device.run(packed))
+
+    def classify(self, frames):
+        """[N] classes of raw frames [N, ...]."""
+        return self.layout.labels(self.run(frames))
+
+    def update(self, file):
+        """Write the weights and thresholds of a file of `bnnhw update`: frames inside see the old ones, later ones the new. Errors: HostError."""
+        control, device = self.layout.control, self.device
+        if control is None:
+            raise HostError(f"{self.layout.network}: no layer of it is writable; generate it with --writable")
+        records = read_update(file, control)
+        device.write(HOLD, 1)
+        try:
+            until = time.monotonic() + PATIENCE
+            while not device.read(STATUS) & IDLE:
+                if time.monotonic() > until:
+                    raise HostError(f"{self.layout.network}: frames are inside that do not leave; read their outputs first")
+            for number, words in records:
+                device.write(MEMORY, number)
+                for at, parts in enumerate(words):
+                    for part in parts:
+                        device.write(DATA, part)
+                    device.write(WORD, at)
+        finally:
+            device.write(HOLD, 0)
+
+
+def read_update(file, control):
+    """[(memory, [words, parts])] of an update file for the memories of `control`. Errors: HostError."""
+    raw = Path(file).read_bytes()
+    if len(raw) < 16 or len(raw) % 4 or struct.unpack_from("<II", raw) != (MAGIC, VERSION):
+        raise HostError(f"{file}: is no update; give a file of bnnhw update")
+    numbers = np.frombuffer(raw, "<u4")
+    if numbers[2] != control["identity"]:
+        raise HostError(f"{file}: is for another design; make it with bnnhw update from this folder")
+    records, at = [], 4
+    for _ in range(int(numbers[3])):
+        number, words, parts = (int(n) for n in numbers[at : at + 3])
+        memory = control["memories"][number] if number < len(control["memories"]) else {"name": "none", "words": 0, "bits": 0}
+        if (words, parts) != (memory["words"], -(-memory["bits"] // 32)):
+            raise HostError(f"{file}: has {words} words for {memory['name']}, which has {memory['words']}; make it again")
+        at += 3 + words * parts
+        if at > len(numbers):
+            raise HostError(f"{file}: ends early; copy it again")
+        records.append((number, numbers[at - words * parts : at].reshape(words, parts)))
+    return records
