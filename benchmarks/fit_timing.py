@@ -62,6 +62,8 @@ def read(target: str) -> dict[str, list[Sample]]:
     with (DATA / f"{target}.csv").open() as f:
         for row in csv.DictReader(f):
             module, parameters = instances[row["instance"]]
+            if "WRITABLE" in parameters:  # which makes no path of the data longer
+                continue
             parameters = suited(parameters, target)
             luts, muxes, carries, fanout = (float(row[f"path_{kind}"]) for kind in KINDS)
             found[module].append(Sample(stages(module, parameters, target), (luts, muxes, carries, log2(max(1.0, fanout)))))

@@ -18,7 +18,7 @@ from bnnhw import folders, frontend, schedule
 from bnnhw.emit import emit_verilog, naming
 from bnnhw.emit.hls import emit_hls, hls_names
 from bnnhw.emit.host import emit_host, update_bytes
-from bnnhw.emit.scripts import board_scripts, ip_scripts, vitis_script, vivado_script
+from bnnhw.emit.scripts import board_scripts, ip_scripts, uart_files, vitis_script, vivado_script
 from bnnhw.emit.verilog import file_names, read_verilog
 from bnnhw.estimate import resources
 from bnnhw.estimate.arithmetic import Version, versions
@@ -177,6 +177,8 @@ def _scripts(net: Network, design: Design, asked: Request, backend: str, saved: 
         board = asked.given_board
         if board is not None and board.system in ZYNQ:
             files |= board_scripts(net, design, board.title, board.part, board.system, board.board_parts)
+        elif board is not None and board.system is not None:
+            files |= uart_files(net, design, board.title, board.part, str(asked.board), board.clock_mhz)
     if asked.part is not None and backend != "verilog":
         files |= vitis_script(net, design, asked.part, *bench_frames(net, design, saved))
     return files

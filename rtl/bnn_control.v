@@ -1,14 +1,12 @@
-// Registers at an AXI4-Lite port, by which weights and thresholds are written while the network runs: 0x00 r identity of the layout; 0x04 rw 1 holds frames back;
-// 0x08 r bit 0 held and empty, bit 1 a frame was wrong; 0x0c r frames that left; 0x10 rw a memory; 0x14 w the next 32 bits of a word, low ones first;
-// 0x18 w the address to which the word goes, as the high n times 32 bits of w_data. A word while frames are inside, part of a register, and any
-// other access are answered with an error and do nothing.
+// Registers at an AXI4-Lite port, by which weights and thresholds are written while the network runs.
+// A write of a word while frames are inside, of part of a register, or elsewhere, and a read elsewhere, is answered with an error and does nothing.
 `default_nettype none
 module bnn_control #(
-    parameter N_MEMORIES = 1,
+    parameter N_MEMORIES = 1,  // memories that are written
     parameter DATA_W = 32,  // bits of the widest word, a multiple of 32
     parameter ADDR_W = 1,  // bits of an address
     parameter MEMORY_W = 1,  // bits of an index of memories
-    parameter [31:0] IDENTITY = 0
+    parameter [31:0] IDENTITY = 0  // of the memories' layout
 ) (
     input wire clk,
     input wire rst,
@@ -37,7 +35,14 @@ module bnn_control #(
     output wire [ADDR_W-1:0] w_addr,
     output wire [DATA_W-1:0] w_data
 );
-  localparam [9:0] AT_IDENTITY = 0, AT_HOLD = 1, AT_STATUS = 2, AT_FRAMES = 3, AT_MEMORY = 4, AT_DATA = 5, AT_WORD = 6;
+  // Registers, in words of 4 bytes
+  localparam [9:0] AT_IDENTITY = 0;  // r
+  localparam [9:0] AT_HOLD = 1;  // rw: 1 lets no further frame in, 0 goes on
+  localparam [9:0] AT_STATUS = 2;  // r: bit 0 held and no frame inside, bit 1 a frame was wrong since reset
+  localparam [9:0] AT_FRAMES = 3;  // r: that left since reset
+  localparam [9:0] AT_MEMORY = 4;  // rw: that words go to
+  localparam [9:0] AT_DATA = 5;  // w: the next 32 bits of a word, low ones first
+  localparam [9:0] AT_WORD = 6;  // w: an address, to which the word goes; one of n times 32 bits lies in the high ones of w_data
   localparam [1:0] OKAY = 2'b00, SLVERR = 2'b10;
 
   reg hold_q, bvalid_q, rvalid_q, bad_write_q, bad_read_q;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from bnnhw.emit.hls import braced, ports
 from bnnhw.emit.ip import emit_ip, vlnv
@@ -11,11 +12,14 @@ from bnnhw.emit.verilog import environment, naming
 from bnnhw.ir.design import Design, Logic
 from bnnhw.ir.encoding import U8
 from bnnhw.ir.errors import BnnhwError
+from bnnhw.ir.hardware import index_bits
 from bnnhw.ir.integer import Network
 from bnnhw.ir.pipeline import pipeline
 
 MOST_DMA_BITS = 1024
 """Of a beat of Xilinx' AXI DMA."""
+BAUD = 1_000_000
+"""Of a board's serial line."""
 CARRIES = {"xc7": 4, "xcup": 8}
 """Bits of a carry primitive, by family."""
 
@@ -47,6 +51,32 @@ def board_scripts(net: Network, design: Design, title: str, part: str, system: s
         s_bytes=chain.source.width // 8, m_bytes=chain.sink.width // 8, has_control=int(chain.control is not None), system=system,
     )  # fmt: skip
     return files
+
+
+def uart_files(net: Network, design: Design, title: str, part: str, board: str, mhz: float) -> dict[str, str]:
+    """{path: text} of the top at the serial line of a board without a processor, its constraints and its script. Errors: BnnhwError for another clock."""
+    chain, module = pipeline(net, design), naming(net).module
+    if design.clock_mhz != mhz:
+        raise BnnhwError(f"board {title!r}: its oscillator gives {mhz:g} MHz, the design has {design.clock_mhz:g}; give --clock {mhz:g}, or none")
+    if chain.control is not None:
+        raise BnnhwError(f"board {title!r}: its serial line has no way to registers, but layers are writable; generate it without --writable")
+    s, m, top = chain.source, chain.sink, f"{module}_uart"
+    frame_in, frame_out = (-(-x.elements * x.elem_bits // 8) for x in (s, m))
+    top_text = environment().get_template("uart_top.v.j2").render(
+        module=module, title=title, top=top, baud=BAUD, clocks=round(mhz * 1e6 / BAUD), n_bytes=frame_in, m_frame=frame_out, frame_w=index_bits(frame_in),
+        s_msb=s.width - 1, s_keep_msb=s.width // 8 - 1, s_bytes=s.width // 8, s_index_w=index_bits(s.width // 8),
+        m_msb=m.width - 1, m_keep_msb=m.width // 8 - 1, m_bytes=m.width // 8, m_index_w=index_bits(m.width // 8),
+    )  # fmt: skip
+    folder = resource_folder("boards")
+    constraints = (Path(board).parent if board.endswith((".yaml", ".yml")) else folder / board) / "board.xdc"
+    if not constraints.is_file():
+        raise BnnhwError(f"board {title!r}: there is no {str(constraints)!r} with the pins of its serial line; write it, or remove system: uart")
+    defines = f" -verilog_define BNNHW_CARRY={CARRIES['xc7']}" if design.logic is Logic.CARRY else ""
+    script = environment().get_template("vivado_uart.tcl.j2").render(module=module, title=title, part=part, top=top, defines=defines)
+    return {
+        f"board/{top}.v": top_text, "board/bnn_uart.v": (folder / "uart" / "bnn_uart.v").read_text(),
+        "board/board.xdc": constraints.read_text(), "vivado_board.tcl": script,
+    }  # fmt: skip
 
 
 def vitis_script(net: Network, design: Design, part: str, frames: U8, outputs: U8) -> dict[str, str]:

@@ -4,6 +4,7 @@
 
     net = Accelerator("build/my_net")                     # the golden model, on any machine with bnnhw
     net = Accelerator("my_net", "bitstream/system.bit")   # on a PYNQ board, from a copy of the folder
+    net = Accelerator("my_net", serial="/dev/ttyUSB1")    # a board at a serial line
     labels = net.classify(frames)                         # [N, channels, rows, columns], or of the same size a frame
     net.update("update.bin")                              # weights of `bnnhw update`, where layers are writable
 
@@ -166,12 +167,40 @@ class PynqDevice:
         self._control.write(register, int(value))
 
 
+class SerialDevice:
+    """A board with a serial line and the bitstream of `vivado_board.tcl`: bytes of a frame there, bytes of its output back. Needs pyserial."""
+
+    def __init__(self, port, layout, baud=1_000_000):
+        import serial
+
+        self._line, self._size = serial.Serial(port, baud, timeout=PATIENCE), layout.output["bytes"]
+        self._line.reset_input_buffer()
+
+    def run(self, packed):
+        """Output bytes [N, bytes] of input bytes [N, bytes]."""
+        return np.array([self._frame(frame.tobytes()) for frame in packed])
+
+    def _frame(self, sent):
+        self._line.write(sent)
+        found = self._line.read(self._size)
+        if len(found) != self._size:
+            raise HostError(f"{self._line.port}: {len(found)} of {self._size} bytes came back; press the board's reset and try again")
+        return np.frombuffer(found, np.uint8)
+
+    def read(self, register):
+        raise HostError("a serial line has no way to registers; use a board with a processor")
+
+    write = read
+
+
 class Accelerator:
     """A network, on a device."""
 
-    def __init__(self, folder, bitstream=None, device=None):
-        """`folder`: what bnnhw generate wrote, or a copy; `bitstream`: for a PYNQ board, the golden model without it; `device`: one's own."""
+    def __init__(self, folder, bitstream=None, serial=None, device=None):
+        """`folder`: what bnnhw generate wrote, or a copy; `bitstream`: for a PYNQ board; `serial`: a port; the golden model without them; `device`: one's own."""
         self.layout = Layout(Path(folder) / "host" / "layout.json")
+        if device is None and serial is not None:
+            device = SerialDevice(serial, self.layout)
         if device is None:
             device = GoldenDevice(folder, self.layout) if bitstream is None else PynqDevice(bitstream, self.layout)
         self.device = device
@@ -179,6 +208,8 @@ class Accelerator:
     def run(self, frames):
         """Outputs [N, outputs, rows, columns] of raw frames [N, ...]. Errors: HostError."""
         packed = self.layout.pack(frames)
+        if not len(packed):
+            return np.zeros((0, *self.layout.output["shape"]), np.int64)
         return self.layout.unpack(self.device.run(packed))
 
     def classify(self, frames):
