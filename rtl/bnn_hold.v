@@ -37,7 +37,7 @@ module bnn_hold #(
       if (last) entered_q <= entered_q + 1'b1;
     end
     if (left) frames <= frames + 1'b1;
-    held_q <= hold && (held_q || between);
+    held_q <= hold && between;
     if (rst) begin
       beat_q <= 0;
       entered_q <= 0;

@@ -125,6 +125,8 @@ def sampled(edits: list[tuple[str, str, str]]) -> list[Any]:
 
 
 INNER = {
+    "bnn_hold",  # with mutants of its own, as the next
+    "bnn_control",
     "bnn_popcount",
     "bnn_dot",
     "bnn_ram",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import bnnhw
 from bnnhw import frontend
 from bnnhw.ir.trained import TrainedNetwork
 from bnnhw.verify.frames import random_frames
+from sim.corners import wrapper
 from sim.runner import SIMULATORS, simulate, simulator_environment
 
 FRAMES = 12
@@ -72,6 +74,55 @@ def test_the_driver_runs_and_updates_simulated_hardware(name: str, sim: str, tmp
     only = None if sim == "verilator" else "update_with_frames_in_flight/mode=none"
     told = {"HOST_CASE": json.dumps(case)}
     simulate("sim.bench_host", sources, name, sim, folder=tmp_path, run_in=old.folder, environment=environment, told=told, only=only)
+
+
+MUTANTS = [
+    ("bnn_hold", "wire between = take ? last : beat_q == 0 && !m_valid;", "wire between = 1'b1;"),
+    ("bnn_control", "(to == AT_WORD && idle)", "to == AT_WORD"),
+    ("bnn_hold", "entered_q == frames", "1'b1"),
+    ("bnn_hold", "assign m_valid = s_valid && !held_q;", "assign m_valid = s_valid;"),
+    ("bnn_hold", "if (last) entered_q", "entered_q"),
+    ("bnn_control", "{s_axi_wdata, word_q[DATA_W-1:32]}", "{word_q[DATA_W-33:0], s_axi_wdata}"),
+    ("bnn_control", "memory_q} == n;", "memory_q} >= n;"),
+    ("bnn_control", "bvalid_q <= write || (bvalid_q && !s_axi_bready);", "bvalid_q <= write;"),
+    ("bnn_control", "wire write = s_axi_awvalid && s_axi_wvalid", "wire write = s_axi_awvalid"),
+    ("bnn_control", "bad_write_q <= !good", "bad_write_q <= 1'b0"),
+    ("bnn_ram", "if (w_en) mem[w_addr]", "mem[w_addr]"),
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"), [pytest.param(*m, marks=[] if n < 2 else [pytest.mark.slow], id=f"{m[0]}-{n}") for n, m in enumerate(MUTANTS)]
+)
+def test_mutants_of_hold_and_control_are_caught(module: str, old: str, new: str, tmp_path: Path) -> None:
+    """By the module's bench or by the driver at the whole network."""
+    environment, net, written = simulator_environment("verilator", "cocotbext.axi"), frontend.load("digits_mlp"), CASES["digits_mlp"]
+    made = bnnhw.generate(net, tmp_path / "old", writable=written, fps=50_000)
+    for name, other in (("new", changed(net, written)), ("original", net)):
+        bnnhw.update(tmp_path / "old", other, tmp_path / name)
+    np.save(tmp_path / "frames.npy", random_frames(made.network.port, FRAMES, seed=2))
+    folders = {"folder": str(made.folder), "changed": str(tmp_path / "new"), "original": str(tmp_path / "original")}
+    told = {"HOST_CASE": json.dumps({**folders, "interval": made.pipeline.interval, "frames": str(tmp_path / "frames.npy")})}
+    file = made.folder / "rtl" / f"{module}.v"
+    assert file.read_text().count(old) == 1, old
+    file.write_text(file.read_text().replace(old, new))
+    rtl = sorted((made.folder / "rtl").glob("*.v"))
+
+    def network() -> None:
+        simulate(
+            "sim.bench_host", rtl, "digits_mlp", "verilator", folder=tmp_path / "network", run_in=made.folder, environment=environment, told=told
+        )
+
+    def alone() -> None:
+        bench = importlib.import_module(f"sim.{module.replace('bnn', 'bench', 1)}")
+        top = wrapper(module, bench.CORNERS, tmp_path / "alone")
+        simulate(bench.__name__, [*rtl, top], "bench", "verilator", folder=tmp_path / "alone", run_in=tmp_path / "alone", environment=environment)
+
+    for name in ("network", "alone"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(AssertionError):
+        alone()
+        network()
 
 
 def test_updates_that_need_other_hardware_are_refused(tmp_path: Path) -> None:
