@@ -17,7 +17,7 @@ from bnnhw import data as datasets
 from bnnhw import folders, frontend, schedule
 from bnnhw.emit import emit_verilog, naming
 from bnnhw.emit.hls import emit_hls, hls_names
-from bnnhw.emit.host import emit_host, update_bytes
+from bnnhw.emit.host import emit_host, layout, update_bytes
 from bnnhw.emit.scripts import board_scripts, ip_scripts, uart_files, vitis_script, vivado_script
 from bnnhw.emit.verilog import file_names, read_verilog
 from bnnhw.estimate import resources
@@ -43,7 +43,7 @@ from bnnhw.report.energy import draw_energy
 from bnnhw.report.front import draw_front
 from bnnhw.report.layers import layer_rows
 from bnnhw.report.vivado import check_family
-from bnnhw.request import DEFAULT_CLOCK_MHZ, DEFAULT_TARGET, LEAST_FPS, USUAL, Request, choose_design
+from bnnhw.request import DEFAULT_CLOCK_MHZ, LEAST_FPS, USUAL, Request, choose_design
 from bnnhw.synth import Synthesis, synthesise
 from bnnhw.verify.csim import bench_frames
 from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
@@ -58,6 +58,8 @@ BACKENDS = {"verilog": (emit_verilog,), "hls": (emit_hls,), "both": (emit_verilo
 """What `generate` writes, and how."""
 ZYNQ = ("zynq7", "zynqmp")
 """Systems of a board with a processor, a DMA and a block design."""
+WRITTEN = ("rtl/*.v", "mem/*.mem", "host/*", "board/*", "ip/component.xml", "*.tcl", "design.yaml")
+"""What `generate` writes that an update has as well."""
 TITLES = {"verilog": "Verilog", "hls": "HLS C++"}
 MOST_POWER_FRAMES = 100_000
 """Frames whose toggles are counted together."""
@@ -129,9 +131,11 @@ def update(folder: str | Path, net: str | Path | TrainedNetwork, out: str | Path
     The Verilog is the same; `host/update.bin` is what a host driver writes into the running hardware. Errors: BnnhwError where the other network needs
     other hardware.
     """
-    old, target = open_generated(folder), folders.named(out).resolve()
+    old, place = open_generated(folder), folders.named(out).resolve()
     _check_whole(old)
-    folders.check_free(target)
+    folders.check_free(place)
+    if place.is_relative_to(old.folder.resolve()):
+        raise BnnhwError(f"output {str(out)!r}: lies in {str(folder)!r}; choose an --out beside it")
     names = [layer.name for layer in old.network.layers if isinstance(layer, MatVec) and layer.writable]
     if not names:
         raise BnnhwError(f"{str(folder)!r}: no layer is writable; generate it with --writable")
@@ -140,23 +144,37 @@ def update(folder: str | Path, net: str | Path | TrainedNetwork, out: str | Path
     lowered = lower(replace(trained, topology=marked(trained.topology, names, only=True)))
     design = schedule.read_design(lowered.network, old.folder / "design.yaml")
     chain = pipeline(lowered.network, design)
-    verilog, told = emit_verilog(lowered.network, design), json.loads((old.folder / "report.json").read_text())
+    verilog, target = emit_verilog(lowered.network, design), _target(old.folder)
     _check_same_hardware(old, chain, verilog)
-    files: dict[str, str | bytes] = {str(p.relative_to(old.folder)): p.read_bytes() for p in sorted(old.folder.rglob("*")) if p.is_file()}
+    if layout(lowered.network, design) != layout(old.network, old.design):
+        raise BnnhwError(
+            "update: its input, its outputs' names or how a label follows differ, which hosts have in host/layout.json; generate it anew"
+        )
+    files: dict[str, str | bytes] = {
+        str(p.relative_to(old.folder)): p.read_bytes() for part in WRITTEN for p in sorted(old.folder.glob(part)) if p.is_file()
+    }
     files |= verilog
     files["network.npz"] = network_bytes(lowered.network)
-    files["report.json"] = json.dumps(_report(lowered, design, chain, told.get("target", DEFAULT_TARGET)), indent=1) + "\n"
+    files["report.json"] = json.dumps(_report(lowered, design, chain, target), indent=1) + "\n"
     files["host/update.bin"] = update_bytes(lowered.network, design)
     files.pop("expected.npz", None)
     if expected is not None:
         files["expected.npz"] = expected.read_bytes()
-    folders.write(target, files)
-    return Generated(lowered.network, design, chain, lowered, target)
+    folders.write(place, files)
+    return Generated(lowered.network, design, chain, lowered, place)
+
+
+def _target(folder: Path) -> str:
+    """The family that a generated folder was made for. Errors: BnnhwError."""
+    try:
+        return str(json.loads((folder / "report.json").read_text())["target"])
+    except (OSError, ValueError, TypeError, KeyError):
+        raise BnnhwError(f"{str(folder / 'report.json')!r}: is missing or damaged; generate it again") from None
 
 
 def _check_same_hardware(old: Generated, new: Pipeline, verilog: dict[str, str]) -> None:
     """Refuse a design that is not the old one with other words in the memories that are written."""
-    for a, b in zip(old.pipeline.parts, new.parts, strict=False):
+    for a, b in zip(old.pipeline.instances, new.instances, strict=False):
         for name in dict.fromkeys((*a.parameters, *b.parameters)):
             if (a.module, a.parameters.get(name)) != (b.module, b.parameters.get(name)):
                 raise BnnhwError(
@@ -173,12 +191,12 @@ def _scripts(net: Network, design: Design, asked: Request, backend: str, saved: 
     """{path: text} of the scripts for the vendor's tools, where the family is theirs."""
     files = dict[str, str]()
     if asked.part is not None and backend != "hls":
-        files |= vivado_script(net, design, asked.part, asked.family) | ip_scripts(net, design)
+        files |= vivado_script(net, design, asked.part, asked.family) | ip_scripts(net, design, asked.family)
         board = asked.given_board
         if board is not None and board.system in ZYNQ:
             files |= board_scripts(net, design, board.title, board.part, board.system, board.board_parts)
         elif board is not None and board.system is not None:
-            files |= uart_files(net, design, board.title, board.part, str(asked.board), board.clock_mhz)
+            files |= uart_files(net, design, board.title, board.part, board.target, str(asked.board), board.clock_mhz)
     if asked.part is not None and backend != "verilog":
         files |= vitis_script(net, design, asked.part, *bench_frames(net, design, saved))
     return files
@@ -355,8 +373,7 @@ def compare(folder: str | Path, files: Sequence[str | Path] = ()) -> Compared:
     Errors: BnnhwError for a family that is not Xilinx', for no report, and for one of another format.
     """
     made = open_generated(folder)
-    told = json.loads((made.folder / "report.json").read_text())
-    family = told.get("target", DEFAULT_TARGET)
+    family = _target(made.folder)
     check_family(family)
     reports = reports_of(made.folder, [Path(file) for file in files])
     found, timed = resources.estimate(made.pipeline, family), timing(made.pipeline, family, made.design.clock_mhz)

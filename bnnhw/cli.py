@@ -123,7 +123,7 @@ def generate(
             out_folder,
             weights=weights,
             backend=backend,
-            writable=writable.split(",") if writable else (),
+            writable=() if writable is None else [name.strip() for name in writable.split(",")],
             progress=_counting(bars, "fold"),
             **folding,
         )
@@ -426,13 +426,12 @@ def _print_compared(found: Compared) -> None:
 def _clock_of(found: Compared) -> str:
     """What the vendor says of the clock."""
     told = ""
-    if found.timed:
+    if found.timed and found.timed.slack_ns is None:
+        told += "; no constraints in Vivado"
+    elif found.timed:
         t = found.timed
-        told += (
-            "; no constraints in Vivado"
-            if t.fmax_mhz is None
-            else f"; Vivado {t.fmax_mhz:.0f} MHz, slack {t.slack_ns:+.3f} ns of {t.period_ns:g}, {'met' if t.met else 'NOT met'}"
-        )
+        fmax = "" if t.fmax_mhz is None else f"{t.fmax_mhz:.0f} MHz, "
+        told += f"; Vivado {fmax}slack {t.slack_ns:+.3f} ns, {'met' if t.met else 'NOT met'}"
     if found.csynth:
         told += f"; HLS estimates {found.csynth.estimated_ns:g} ns of {found.csynth.target_ns:g}"
     return told

@@ -1,11 +1,12 @@
 // Registers at an AXI4-Lite port, by which weights and thresholds are written while the network runs.
-// A write of a word while frames are inside, of part of a register, or elsewhere, and a read elsewhere, is answered with an error and does nothing.
+// A write of a word while frames are inside, of part of a register, or to what there is not, and a read elsewhere, is answered with an error and does nothing.
 `default_nettype none
 module bnn_control #(
     parameter N_MEMORIES = 1,  // memories that are written
     parameter DATA_W = 32,  // bits of the widest word, a multiple of 32
     parameter ADDR_W = 1,  // bits of an address
     parameter MEMORY_W = 1,  // bits of an index of memories
+    parameter [N_MEMORIES*(ADDR_W+1)-1:0] WORDS = 2,  // words of each memory
     parameter [31:0] IDENTITY = 0  // of the memories' layout
 ) (
     input wire clk,
@@ -55,7 +56,16 @@ module bnn_control #(
   wire write = s_axi_awvalid && s_axi_wvalid && !bvalid_q && !rst;
   wire [9:0] to = s_axi_awaddr[11:2];
   wire whole = &s_axi_wstrb && s_axi_awaddr[1:0] == 0;
-  wire allowed = to == AT_HOLD || to == AT_MEMORY || to == AT_DATA || (to == AT_WORD && idle);
+  reg [31:0] words;  // of the memory
+  integer m;
+  always @* begin
+    words = 0;
+    for (m = 0; m < N_MEMORIES; m = m + 1) begin
+      if ({{32 - MEMORY_W{1'b0}}, memory_q} == m) words = {{31 - ADDR_W{1'b0}}, WORDS[m*(ADDR_W+1)+:ADDR_W+1]};
+    end
+  end
+  wire inside = s_axi_wdata < (to == AT_WORD ? words : N_MEMORIES);
+  wire allowed = to == AT_HOLD || to == AT_DATA || (to == AT_MEMORY && inside) || (to == AT_WORD && idle && inside);
   wire good = write && whole && allowed;
   assign s_axi_awready = write;
   assign s_axi_wready = write;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import cocotb
@@ -11,12 +11,23 @@ from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from bnnhw.ir.hardware import index_bits
-from sim.corners import Corner
+from sim.corners import Corner, pack, unpack
 from sim.streams import cycles_of, for_corners, rng_for
 
+Write = Callable[[int, int], Awaitable[bool]]
+Read = Callable[[int], Awaitable[int | None]]
 IDENTITY, HOLD, STATUS, FRAMES, MEMORY, DATA, WORD = range(0, 28, 4)
 CORNERS = {
-    f"memories_{n}_bits_{bits}": Corner({"N_MEMORIES": n, "DATA_W": bits, "ADDR_W": address, "MEMORY_W": index_bits(n), "IDENTITY": 0x8BAD0000 + n})
+    f"memories_{n}_bits_{bits}": Corner(
+        {
+            "N_MEMORIES": n,
+            "DATA_W": bits,
+            "ADDR_W": address,
+            "MEMORY_W": index_bits(n),
+            "IDENTITY": 0x8BAD0000 + n,
+            "WORDS": pack([max(1, (1 << address) - 3 * k) for k in range(n)], address + 1),
+        }
+    )
     for n, bits, address in ((1, 32, 1), (2, 64, 4), (3, 96, 9), (7, 640, 12), (8, 32, 16))
 }
 
@@ -25,6 +36,28 @@ def pauses(rng: random.Random, mode: str) -> Iterator[bool]:
     """Stalls of a channel."""
     while True:
         yield mode == "random" and rng.random() < 0.5
+
+
+async def words_go_where_they_should(corner: str, rng: random.Random, write: Write, read: Read) -> list[tuple[int, int, int]]:
+    """Words to memories and addresses that there are, which must be all that is written, and to others."""
+    c = CORNERS[corner]
+    expected = []
+    for _ in range(12):
+        memory = rng.randrange(c["N_MEMORIES"])
+        words = unpack(c["WORDS"], c["N_MEMORIES"], c["ADDR_W"] + 1)[memory]
+        address = rng.choice((0, words - 1, rng.randrange(words)))
+        parts = [rng.getrandbits(32) for _ in range(c["DATA_W"] // 32)]
+        assert await write(MEMORY, memory) and await read(MEMORY) == memory
+        for part in parts:
+            assert await write(DATA, part)
+        for beyond in (words, 1 << 31, (1 << c["ADDR_W"]) + address):
+            assert not await write(WORD, beyond), f"{corner}: a word was written to {beyond} of {words}"
+        for beyond in (c["N_MEMORIES"], 1 << c["MEMORY_W"], 1 << 31):
+            assert not await write(MEMORY, beyond), f"{corner}: memory {beyond} was accepted"
+        assert await read(MEMORY) == memory
+        assert await write(WORD, address)
+        expected.append((1 << memory, address, sum(part << 32 * n for n, part in enumerate(parts))))
+    return expected
 
 
 @cocotb.test()
@@ -72,15 +105,7 @@ async def reads_and_writes(dut: Any, mode: str) -> None:
         signal["idle"].value = 1
         await cycles_of(dut.clk, 1)
         assert await read(STATUS) == 3
-        expected = []
-        for _ in range(12):
-            memory, address = rng.randrange(c["N_MEMORIES"]), rng.randrange(1 << c["ADDR_W"])
-            parts = [rng.getrandbits(32) for _ in range(c["DATA_W"] // 32)]
-            assert await write(MEMORY, memory) and await read(MEMORY) == memory
-            for part in parts:
-                assert await write(DATA, part)
-            assert await write(WORD, address)
-            expected.append((1 << memory, address, sum(part << 32 * n for n, part in enumerate(parts))))
+        expected = await words_go_where_they_should(corner, rng, write, read)
         assert done == expected, f"{corner}: other words were written"
         for at in (IDENTITY, STATUS, FRAMES, WORD + 4, 0x800, 0xFFC):
             assert not await write(at, 1), f"{corner}: a write of {at:#x} was accepted"

@@ -12,7 +12,7 @@ from bnnhw.ir.pipeline import pipeline
 SPIRIT, XILINX = "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009", "http://www.xilinx.com"
 VENDOR, LIBRARY, VERSION = "bnnhw", "nn", "1.0"
 VIEWS = {"xilinx_anylanguagesynthesis": "synthesis", "xilinx_anylanguagebehavioralsimulation": "simulation"}
-FAMILIES = ("artix7", "kintex7", "virtex7", "zynq", "kintexuplus", "virtexuplus", "zynquplus")
+FAMILIES = ("spartan7", "artix7", "kintex7", "virtex7", "zynq", "artixuplus", "kintexuplus", "virtexuplus", "zynquplus")
 POLARITY = "choice_list_polarity"
 RANGE = 4096
 """Bytes of the control port's addresses."""

@@ -20,6 +20,8 @@ MOST_DMA_BITS = 1024
 """Of a beat of Xilinx' AXI DMA."""
 BAUD = 1_000_000
 """Of a board's serial line."""
+LEAST_CLOCKS, WORST_BAUD = 8, 0.02
+"""Clock cycles of a bit at least, and how far it may be from its length."""
 CARRIES = {"xc7": 4, "xcup": 8}
 """Bits of a carry primitive, by family."""
 
@@ -30,9 +32,10 @@ def vivado_script(net: Network, design: Design, part: str, family: str) -> dict[
     return {"vivado.tcl": environment().get_template("vivado.tcl.j2").render(_chosen(net, design, part), defines=defines)}
 
 
-def ip_scripts(net: Network, design: Design) -> dict[str, str]:
+def ip_scripts(net: Network, design: Design, family: str) -> dict[str, str]:
     """{path: text} of the IP's description and of the script that completes it."""
-    script = environment().get_template("vivado_ip.tcl.j2").render(module=naming(net).module, vlnv=vlnv(net))
+    head = f"`define BNNHW_CARRY {CARRIES[family]}\\n" if design.logic is Logic.CARRY else ""
+    script = environment().get_template("vivado_ip.tcl.j2").render(module=naming(net).module, vlnv=vlnv(net), head=head)
     return emit_ip(net, design) | {"vivado_ip.tcl": script}
 
 
@@ -53,17 +56,24 @@ def board_scripts(net: Network, design: Design, title: str, part: str, system: s
     return files
 
 
-def uart_files(net: Network, design: Design, title: str, part: str, board: str, mhz: float) -> dict[str, str]:
+def uart_files(net: Network, design: Design, title: str, part: str, family: str, board: str, mhz: float) -> dict[str, str]:
     """{path: text} of the top at the serial line of a board without a processor, its constraints and its script. Errors: BnnhwError for another clock."""
     chain, module = pipeline(net, design), naming(net).module
     if design.clock_mhz != mhz:
-        raise BnnhwError(f"board {title!r}: its oscillator gives {mhz:g} MHz, the design has {design.clock_mhz:g}; give --clock {mhz:g}, or none")
+        raise BnnhwError(
+            f"board {title!r}: its oscillator gives {mhz:g} MHz, the design has {design.clock_mhz:g}; leave --clock out, or have clock_mhz: {mhz:g} in the design file"
+        )
+    clocks = round(mhz * 1e6 / BAUD)
+    if clocks < LEAST_CLOCKS or abs(clocks * BAUD / (mhz * 1e6) - 1) > WORST_BAUD:
+        raise BnnhwError(
+            f"board {title!r}: a clock of {mhz:g} MHz gives no {BAUD} baud within {100 * WORST_BAUD:g}%; give the board another clock_mhz"
+        )
     if chain.control is not None:
         raise BnnhwError(f"board {title!r}: its serial line has no way to registers, but layers are writable; generate it without --writable")
     s, m, top = chain.source, chain.sink, f"{module}_uart"
     frame_in, frame_out = (-(-x.elements * x.elem_bits // 8) for x in (s, m))
     top_text = environment().get_template("uart_top.v.j2").render(
-        module=module, title=title, top=top, baud=BAUD, clocks=round(mhz * 1e6 / BAUD), n_bytes=frame_in, m_frame=frame_out, frame_w=index_bits(frame_in),
+        module=module, title=title, top=top, baud=BAUD, clocks=clocks, n_bytes=frame_in, m_frame=frame_out, frame_w=index_bits(frame_in),
         s_msb=s.width - 1, s_keep_msb=s.width // 8 - 1, s_bytes=s.width // 8, s_index_w=index_bits(s.width // 8),
         m_msb=m.width - 1, m_keep_msb=m.width // 8 - 1, m_bytes=m.width // 8, m_index_w=index_bits(m.width // 8),
     )  # fmt: skip
@@ -71,7 +81,7 @@ def uart_files(net: Network, design: Design, title: str, part: str, board: str, 
     constraints = (Path(board).parent if board.endswith((".yaml", ".yml")) else folder / board) / "board.xdc"
     if not constraints.is_file():
         raise BnnhwError(f"board {title!r}: there is no {str(constraints)!r} with the pins of its serial line; write it, or remove system: uart")
-    defines = f" -verilog_define BNNHW_CARRY={CARRIES['xc7']}" if design.logic is Logic.CARRY else ""
+    defines = f" -verilog_define BNNHW_CARRY={CARRIES[family]}" if design.logic is Logic.CARRY else ""
     script = environment().get_template("vivado_uart.tcl.j2").render(module=module, title=title, part=part, top=top, defines=defines)
     return {
         f"board/{top}.v": top_text, "board/bnn_uart.v": (folder / "uart" / "bnn_uart.v").read_text(),

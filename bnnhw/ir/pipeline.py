@@ -12,7 +12,7 @@ from math import ceil
 from zlib import crc32
 
 from bnnhw.ir import design as d
-from bnnhw.ir.contents import head_fields
+from bnnhw.ir.contents import head_fields, words
 from bnnhw.ir.encoding import Format, Integers, signed_bits
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import (
@@ -52,7 +52,7 @@ def pipeline(net: Network, design: d.Design) -> Pipeline:
         taps[layer.name] = build.instances[-1]
         ends[layer.name] = build.published(layer, design[layer.name], end)
     build.exit(ends[net.layers[-1].name][0], design.output_lanes)
-    return Pipeline(tuple(build.instances), taps, build.control())
+    return Pipeline(tuple(build.instances), taps, build.control(design))
 
 
 class Parts(Wiring):
@@ -86,16 +86,27 @@ class Parts(Wiring):
         end = self.adapt(PORT, "output", end, end.stream.elements, lanes)
         self.edge("bnn_last", "output_last", end.stream, (end,))
 
-    def control(self) -> Instance | None:
+    def identity(self, design: d.Design) -> int:
+        """What tells this hardware from other: all its modules, and all weights and heads that are not written."""
+        found = crc32(self.net.name.encode())
+        for i in self.instances:
+            found = crc32(repr((i.name, i.module, sorted(i.parameters.items()))).encode(), found)
+            if i.memory is not None and not i.writable:
+                found = crc32(words(self.net[i.layer], design[i.layer], i).tobytes(), found)
+            if i.product is not None:
+                found = crc32(i.product.weights.values.tobytes() + i.product.head.per_class.tobytes(), found)
+        return found
+
+    def control(self, design: d.Design) -> Instance | None:
         """The registers by which the memories are written that may be; None without any."""
         written = [i for i in self.instances if i.writable]
         if not written:
             return None
-        widths, words = [word_bits(i) for i in written], [int(i.parameters["N_WORDS"]) for i in written]
-        layout = [self.net.name, *zip((i.name for i in written), widths, words, strict=True)]
+        widths, depths = [word_bits(i) for i in written], [int(i.parameters["N_WORDS"]) for i in written]
+        address = index_bits(max(depths))
         parameters: dict[str, int | str] = {
-            "N_MEMORIES": len(written), "DATA_W": 32 * ceil(max(widths) / 32), "ADDR_W": index_bits(max(words)),
-            "MEMORY_W": index_bits(len(written)), "IDENTITY": f"32'h{crc32(repr(layout).encode()):08x}",
+            "N_MEMORIES": len(written), "DATA_W": 32 * ceil(max(widths) / 32), "ADDR_W": address, "MEMORY_W": index_bits(len(written)),
+            "WORDS": literal(depths, address + 1), "IDENTITY": f"32'h{self.identity(design):08x}",
         }  # fmt: skip
         return Instance("bnn_control", "control", PORT, parameters, (), Stream(1, 1, 1), 0)
 

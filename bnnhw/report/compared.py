@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,18 +79,37 @@ def _read(path: Path) -> tuple[str, Any]:
     text = read_report(path)
     for kind, (holds, reader) in READERS.items():
         if holds in text:
-            return kind.split()[0], reader(path)
+            named = re.search(r"^\| *Design *: *(\S+)", text, re.MULTILINE)
+            return kind.split()[0], (named[1] if named else None, reader(path))
     raise BnnhwError(f"report {str(path)[:200]!r}: is none of utilisation, timing, power or C synthesis; give one of those")
 
 
 def compared(chain: Pipeline, names: Naming, found: Estimate, timed: Timing, latency: int | None, reports: dict[str, tuple[str, Any]]) -> Compared:
     """The estimates of a design beside its reports; a later report of a kind goes before an earlier one."""
-    last: dict[str, Any] = dict(reports.values())
+    last: dict[str, Any] = {}
+    for path, (kind, (design, told)) in reports.items():
+        of = told.top if kind == "csynth" else design
+        if of is not None and of not in (names.module, *_systems(names)):
+            raise BnnhwError(f"report {path[:200]!r}: is of design {of[:60]!r}, the folder's is {names.module!r}; give its own reports")
+        if kind != "utilisation" or of not in _systems(names):  # of a system all of it is counted
+            last[kind] = told
     hierarchy: Hierarchy | None = last.get("hierarchy")
-    cells = last.get("utilisation") or (hierarchy.top if hierarchy else None)
+    cells = last.get("utilisation") or (_network(names, hierarchy) if hierarchy else None)
     layers = {} if hierarchy is None else _layers(chain, names, hierarchy)
     kinds = {path: kind for path, (kind, _) in reports.items()}
     return Compared(found, timed, chain.interval, latency, cells, layers, last.get("timing"), last.get("power"), last.get("csynth"), kinds)
+
+
+def _systems(names: Naming) -> tuple[str, str]:
+    """Tops of what a network is built into: a block design, and a serial line's."""
+    return "system_wrapper", f"{names.module}_uart"
+
+
+def _network(names: Naming, hierarchy: Hierarchy) -> Cells | None:
+    """Cells of the network alone: of the top, or of its instance in a system."""
+    if hierarchy.name == names.module:
+        return hierarchy.top
+    return hierarchy.instances.get("accelerator") or hierarchy.instances.get("u_network")
 
 
 def _layers(chain: Pipeline, names: Naming, hierarchy: Hierarchy) -> dict[str, Cells]:

@@ -30,14 +30,16 @@ class Timed:
     """What a timing summary says of the design; None where there are no constraints."""
 
     period_ns: float | None
-    """Of the clock of the worst slack, where that is the only one, else the shortest."""
+    """Of the clock, where there is one only."""
     slack_ns: float | None
     met: bool | None
 
     @property
     def fmax_mhz(self) -> float | None:
         """Clock at which the worst path would just do."""
-        return None if self.period_ns is None or self.slack_ns is None else 1000 / (self.period_ns - self.slack_ns)
+        if self.period_ns is None or self.slack_ns is None or self.slack_ns >= self.period_ns:
+            return None
+        return 1000 / (self.period_ns - self.slack_ns)
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ class Watts:
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Cells of the top and of the instances right below it, by name."""
+    """Cells of the top, by its name, and of the instances in it, by theirs: the first of a name that is on several levels."""
 
+    name: str
     top: Cells
     instances: dict[str, Cells]
 
@@ -83,7 +86,7 @@ def read_timing(path: Path) -> Timed:
     periods = [float(m[1]) for m in re.finditer(r"\{[^}]*\} +(\d+\.\d+) ", clocks[1])] if clocks else []
     if not _number(slack) or not periods:
         return Timed(None, None, None)
-    return Timed(min(periods), float(slack), "All user specified timing constraints are met." in text)
+    return Timed(periods[0] if len(periods) == 1 else None, float(slack), "All user specified timing constraints are met." in text)
 
 
 def read_power(path: Path) -> Watts:
@@ -117,9 +120,11 @@ def read_hierarchy(path: Path) -> Hierarchy:
             raise refused(path, f"number of {e.args[0]} of instance {row[0].strip()[:60]!r}", "Vivado's report_utilization -hierarchical") from None
     if not found:
         raise refused(path, "instance", "Vivado's report_utilization -hierarchical")
-    depths = [(len(name) - len(name.lstrip()) - 1) // 2 for name, _ in found]
-    below = {name.strip(): cells for (name, cells), depth in zip(found, depths, strict=True) if depth == 1 and not name.strip().startswith("(")}
-    return Hierarchy(found[0][1], below)
+    below: dict[str, Cells] = {}
+    for name, each in found[1:]:
+        if not name.strip().startswith("("):  # which stands for the cells of an instance itself
+            below.setdefault(name.strip(), each)
+    return Hierarchy(found[0][0].strip(), found[0][1], below)
 
 
 def _number(text: str) -> bool:

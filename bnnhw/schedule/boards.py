@@ -30,8 +30,8 @@ class Board(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     bnnhw_board: Literal[1]
-    title: str
-    part: str
+    title: Annotated[str, Field(pattern=r"^[\w .+/()-]{1,60}$")]
+    part: Annotated[str, Field(pattern=r"^[\w-]{1,60}$")]
     target: Annotated[str, AfterValidator(_known)]
     clock_mhz: Annotated[float, Field(gt=0, le=MOST_MHZ)]
     """Of the oscillator, or of the clock that its processor gives by default."""
@@ -41,7 +41,7 @@ class Board(BaseModel):
     dsps: Count
     system: Literal["zynq7", "zynqmp", "uart"] | None = None
     """What the network is built into: a block design with this processor and a DMA, or a UART; None where there is no script for it."""
-    board_parts: tuple[str, ...] = ()
+    board_parts: tuple[Annotated[str, Field(pattern=r"^[\w.:*-]{1,100}$")], ...] = ()
     """Patterns of the names of Vivado's board files, the first that is installed counts."""
 
     @property

@@ -26,6 +26,8 @@ KINDS = ("luts", "flip_flops", "block_rams", "dsps")
 TITLES = {"luts": "LUTs", "flip_flops": "flip-flops", "block_rams": "block RAMs", "dsps": "DSPs"}
 SHARES = {"xc7": (380, 240), "xcup": (330, 200), "ecp5": (400, 540), "ice40": (180, 660), "gowin": (330, 430)}
 """LUTs that a family's smaller FPGAs have for each block RAM, and for each DSP: XC7Z020, ZU3EG, LFE5U-85, iCE40UP5K, GW1NR-9."""
+DIGITS = 1000
+"""Rates below it are told with so many parts."""
 LARGEST = 3
 """Layers that a message names."""
 STRIDE = 2
@@ -106,10 +108,10 @@ class Folder:
         BnnhwError with the best interval and what limits it where none is fast enough, with the least cost where none is small enough.
         """
         if 0 < interval < self._least_interval:
-            rate = self.clock_mhz * 1e6 / self._least_interval
+            rate = self._rate(max(self._least_interval, self.shortest()))
             raise BnnhwError(
                 f"network {self.net.name!r}: at an interval of {interval} cycles a port needs beats of more than {self.most_port_bits:g} bits, the most of the "
-                f"board's DMA; lower --fps to {rate:.0f}"
+                f"board's DMA; lower --fps to {rate}"
             )
         found = self._search.best(self._weights(self.minimise, interval), interval) if interval else None
         if found is None:
@@ -167,8 +169,12 @@ class Folder:
             design = self.fastest()
         except BnnhwError:
             return ""
-        rate = design.clock_mhz * 1e6 / pipeline(self.net, design).interval
-        return f"; {how}{rate:,.0f} frames/s would fit"
+        return f"; {how}{self._rate(pipeline(self.net, design).interval)} frames/s would fit"
+
+    def _rate(self, interval: int) -> str:
+        """Frames a second of an interval, rounded down to what can be given as a rate."""
+        rate = self.clock_mhz * 1e6 / interval
+        return str(int(rate)) if rate >= DIGITS else f"{int(rate * DIGITS) / DIGITS:g}"
 
     def _weights(self, minimised: str, interval: int) -> F64:
         """Of the costs, in what is minimised."""

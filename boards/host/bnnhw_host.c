@@ -79,6 +79,10 @@ static volatile uint8_t *map(const char *path, uint64_t offset, size_t size) {
   return found == MAP_FAILED ? NULL : (volatile uint8_t *)found;
 }
 
+static void unmap(volatile void *place, size_t size) {
+  if (place) munmap((void *)(uintptr_t)place, size);
+}
+
 static size_t aligned(size_t bytes) { return (bytes + ALIGNED - 1) / ALIGNED * ALIGNED; }
 
 static int start(volatile uint32_t *dma, double patience) {
@@ -93,7 +97,7 @@ static int start(volatile uint32_t *dma, double patience) {
   return 0;
 }
 
-int bnnhw_open(struct bnnhw_device *device, const struct bnnhw_layout *layout, const struct bnnhw_places *places) {
+static int connect_to(struct bnnhw_device *device, const struct bnnhw_layout *layout, const struct bnnhw_places *places) {
   const size_t in = aligned(layout->bytes_in), out = aligned(layout->bytes_out);
   memset(device, 0, sizeof *device);
   device->layout = layout;
@@ -111,6 +115,20 @@ int bnnhw_open(struct bnnhw_device *device, const struct bnnhw_layout *layout, c
     if (get(device->control, IDENTITY) != layout->identity) return -ENODEV;
   }
   return start(device->dma, device->patience);
+}
+
+int bnnhw_open(struct bnnhw_device *device, const struct bnnhw_layout *layout, const struct bnnhw_places *places) {
+  const int error = connect_to(device, layout, places);
+  if (error) bnnhw_close(device);
+  return error;
+}
+
+void bnnhw_close(struct bnnhw_device *device) {
+  unmap(device->dma, REGISTERS);
+  unmap(device->control, REGISTERS);
+  unmap(device->in, aligned(device->layout->bytes_in) + aligned(device->layout->bytes_out));
+  device->dma = device->control = NULL;
+  device->in = device->out = NULL;
 }
 
 static int complete(struct bnnhw_device *device, unsigned status) {
@@ -171,8 +189,9 @@ static int take(const struct bnnhw_layout *layout, volatile uint32_t *control, F
   uint32_t magic, version, identity, count, number, words, parts, value;
   if (next(file, &magic) || next(file, &version) || next(file, &identity) || next(file, &count)) return -EBADMSG;
   if (magic != MAGIC || version != VERSION || identity != layout->identity) return -EBADMSG;
-  while (count--) {
-    if (next(file, &number) || next(file, &words) || next(file, &parts) || number >= layout->n_memories) return -EBADMSG;
+  if (count != layout->n_memories) return -EBADMSG;
+  for (uint32_t expected = 0; expected < count; ++expected) {
+    if (next(file, &number) || next(file, &words) || next(file, &parts) || number != expected) return -EBADMSG;
     if (words != layout->memories[number].words || parts != layout->memories[number].parts) return -EBADMSG;
     if (control) set(control, MEMORY, number);
     for (uint32_t word = 0; word < words; ++word) {
@@ -183,7 +202,7 @@ static int take(const struct bnnhw_layout *layout, volatile uint32_t *control, F
       if (control) set(control, WORD, word);
     }
   }
-  return 0;
+  return fgetc(file) == EOF ? 0 : -EBADMSG;
 }
 
 int bnnhw_update(struct bnnhw_device *device, const char *file) {

@@ -65,6 +65,8 @@ int bnnhw_label(const struct bnnhw_layout *layout, const int64_t *outputs);
 
 /* Maps registers and buffers and starts the DMA; -ENODEV where the design is another. */
 int bnnhw_open(struct bnnhw_device *device, const struct bnnhw_layout *layout, const struct bnnhw_places *places);
+/* Gives the mappings back. */
+void bnnhw_close(struct bnnhw_device *device);
 /* Outputs of a frame; -ETIMEDOUT, or -EIO where the DMA reports an error. */
 int bnnhw_run(struct bnnhw_device *device, const void *frame, int64_t *outputs);
 /* Writes a file of `bnnhw update`; frames inside see the old weights, later ones the new. -EBADMSG for a file that is none of this design's. */

@@ -13,6 +13,7 @@ Needs NumPy; on a board pynq, elsewhere bnnhw. Layouts are those of host/layout.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 import time
@@ -124,9 +125,12 @@ class GoldenDevice:
         return _packed(values if known is None else np.searchsorted(known, values), self._layout.output["bits"])
 
     def read(self, register):
+        """There is no register."""
         raise HostError("the golden model has no registers; give a bitstream")
 
-    write = read
+    def write(self, register, value):
+        """There is no register."""
+        self.read(register)
 
 
 class PynqDevice:
@@ -153,10 +157,21 @@ class PynqDevice:
             self._in[:] = frame
             self._dma.recvchannel.transfer(self._out)
             self._dma.sendchannel.transfer(self._in)
-            self._dma.sendchannel.wait()
-            self._dma.recvchannel.wait()
+            self._wait()
             found[n] = self._out
         return found
+
+    def _wait(self):
+        """Until both ways are done; what goes wrong resets the DMA."""
+        until, channels = time.monotonic() + PATIENCE, (self._dma.sendchannel, self._dma.recvchannel)
+        while not all(channel.idle for channel in channels):
+            if any(channel.error for channel in channels) or time.monotonic() > until:
+                self._dma.mmio.write(0, 4)  # a reset, of both
+                for channel in channels:
+                    channel.start()
+                raise HostError("the DMA reports an error, or no output came; is the bitstream that of this folder?")
+        for channel in channels:  # makes what was received seen
+            channel.wait()
 
     def read(self, register):
         """A register of the network."""
@@ -188,9 +203,12 @@ class SerialDevice:
         return np.frombuffer(found, np.uint8)
 
     def read(self, register):
+        """There is no register."""
         raise HostError("a serial line has no way to registers; use a board with a processor")
 
-    write = read
+    def write(self, register, value):
+        """There is no register."""
+        self.read(register)
 
 
 class Accelerator:
@@ -222,8 +240,8 @@ class Accelerator:
         if control is None:
             raise HostError(f"{self.layout.network}: no layer of it is writable; generate it with --writable")
         records = read_update(file, control)
-        device.write(HOLD, 1)
         try:
+            device.write(HOLD, 1)
             until = time.monotonic() + PATIENCE
             while not device.read(STATUS) & IDLE:
                 if time.monotonic() > until:
@@ -235,25 +253,32 @@ class Accelerator:
                         device.write(DATA, part)
                     device.write(WORD, at)
         finally:
-            device.write(HOLD, 0)
+            self._go_on()
+
+    def _go_on(self):
+        """Let frames in again."""
+        with contextlib.suppress(HostError):  # there are no registers, which was told already
+            self.device.write(HOLD, 0)
 
 
 def read_update(file, control):
     """[(memory, [words, parts])] of an update file for the memories of `control`. Errors: HostError."""
-    raw = Path(file).read_bytes()
+    try:
+        raw = Path(file).read_bytes()
+    except OSError as e:
+        raise HostError(f"{file}: cannot be read ({e.strerror}); give a file of bnnhw update") from None
     if len(raw) < 16 or len(raw) % 4 or struct.unpack_from("<II", raw) != (MAGIC, VERSION):
         raise HostError(f"{file}: is no update; give a file of bnnhw update")
     numbers = np.frombuffer(raw, "<u4")
     if numbers[2] != control["identity"]:
         raise HostError(f"{file}: is for another design; make it with bnnhw update from this folder")
     records, at = [], 4
-    for _ in range(int(numbers[3])):
-        number, words, parts = (int(n) for n in numbers[at : at + 3])
-        memory = control["memories"][number] if number < len(control["memories"]) else {"name": "none", "words": 0, "bits": 0}
-        if (words, parts) != (memory["words"], -(-memory["bits"] // 32)):
-            raise HostError(f"{file}: has {words} words for {memory['name']}, which has {memory['words']}; make it again")
+    for number, memory in enumerate(control["memories"]):
+        words, parts = memory["words"], -(-memory["bits"] // 32)
+        if numbers[at : at + 3].tolist() != [number, words, parts] or len(numbers) < at + 3 + words * parts:
+            raise HostError(f"{file}: does not hold {words} words for {memory['name']}; make it again")
+        records.append((number, numbers[at + 3 : at + 3 + words * parts].reshape(words, parts)))
         at += 3 + words * parts
-        if at > len(numbers):
-            raise HostError(f"{file}: ends early; copy it again")
-        records.append((number, numbers[at - words * parts : at].reshape(words, parts)))
+    if at != len(numbers) or numbers[3] != len(records):
+        raise HostError(f"{file}: holds more than this design's memories; make it again")
     return records

@@ -1,5 +1,5 @@
 // A network's streams at a serial line of 8 data bits and one stop bit: bytes in fill the beats of a frame, the kept bytes of beats go out.
-// A beat that the network does not take before the next is complete is lost, and overrun stays set until reset: send a frame when the one before has come back.
+// A byte that comes while a beat waits for the network is lost, and overrun stays set until reset: send a frame when the one before has come back.
 `default_nettype none
 module bnn_uart #(
     parameter CLOCKS = 100,  // clock cycles of a bit, at least 4
@@ -72,7 +72,8 @@ module bnn_uart #(
   integer k;
   always @(posedge clk) begin
     if (m_tready) valid_q <= 1'b0;
-    if (arrived) begin
+    if (arrived && valid_q && !m_tready) overrun <= 1'b1;
+    else if (arrived) begin
       for (k = 0; k < S_BYTES; k = k + 1) begin
         if ({{32 - S_INDEX_W{1'b0}}, place_q} == k) beat_q[8*k+:8] <= in_byte;
         keep_q[k] <= {{32 - S_INDEX_W{1'b0}}, place_q} >= k;
@@ -81,7 +82,6 @@ module bnn_uart #(
       byte_q <= ends ? {FRAME_W{1'b0}} : byte_q + 1'b1;
       place_q <= ends || place_q == LAST_IN ? {S_INDEX_W{1'b0}} : place_q + 1'b1;
       if (ends || place_q == LAST_IN) valid_q <= 1'b1;
-      if (valid_q && !m_tready) overrun <= 1'b1;
     end
     if (rst) begin
       place_q <= 0;

@@ -145,8 +145,7 @@ def test_every_edit_is_noticed(tmp_path: Path) -> None:
 def test_networks_of_the_zoo_give_golden_outputs(name: str, tmp_path: Path) -> None:
     net = lower(frontend.load(name)).network
     design = schedule.fold_for_interval(net, int(1e8 / 1000), 100.0)
-    x = frames_for(net.port, 50 if name != "bnn_cifar10" else 20, 1)
-    assert wrong([(net, x)], CSimulation([(net, design)], tmp_path)) == []
+    assert wrong([(net, frames_for(net.port, 50, 1))], CSimulation([(net, design)], tmp_path)) == []
 
 
 def test_published_lfc_and_cnv_give_the_saved_outputs(models_folder: Path, data_folder: Path, tmp_path: Path) -> None:
@@ -158,6 +157,26 @@ def test_published_lfc_and_cnv_give_the_saved_outputs(models_folder: Path, data_
     runs = CSimulation(chosen, tmp_path).run([mnist, cifar])
     for run, outputs in zip(runs, (saved["lfcW1A1/bits"], saved["cnvW1A1/acc"]), strict=True):
         assert not run.problems and (run.outputs.reshape(outputs.shape) == outputs).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sanitise", [False, True])
+def test_published_lfc_and_cnv_give_golden_on_whole_test_sets(sanitise: bool, models_folder: Path, data_folder: Path, tmp_path: Path) -> None:
+    """All 10,000 images of each; the first 20 under the sanitisers."""
+    count = 20 if sanitise else 10_000
+    for n, (net, folding, x) in enumerate(
+        ((lfc(models_folder), LFC_FOLDING, mnist_test(data_folder)), (cnv(models_folder), CNV_FOLDING, cifar_test()))
+    ):
+        design = schedule.complete(net, design_data(net, folding), "published")
+        assert wrong([(net, x[:count])], CSimulation([(net, design)], tmp_path / str(n), sanitise=sanitise)) == []
+
+
+@pytest.mark.slow
+def test_the_zoo_gives_golden_under_the_sanitisers(tmp_path: Path) -> None:
+    for name in frontend.zoo_names():
+        net = lower(frontend.load(name)).network
+        design = schedule.fold_for_interval(net, int(1e8 / 1000), 100.0)
+        assert wrong([(net, frames_for(net.port, 20, 1))], CSimulation([(net, design)], tmp_path / name, sanitise=True)) == []
 
 
 BAD_FRAMES = """

@@ -137,6 +137,20 @@ def test_updates_that_need_other_hardware_are_refused(tmp_path: Path) -> None:
         with pytest.raises(bnnhw.BnnhwError, match=message):
             bnnhw.update(tmp_path / folder, other, tmp_path / "new")
         assert not (tmp_path / "new").exists()
+    with pytest.raises(bnnhw.BnnhwError, match=r"^output .*: lies in .*; choose an --out beside it$"):
+        bnnhw.update(tmp_path / "one", net, tmp_path / "one" / "inner")
+    (tmp_path / "one" / "bitstream").mkdir()
+    (tmp_path / "one" / "bitstream" / "system.bit").write_text("of the old weights")
+    assert not (bnnhw.update(tmp_path / "one", changed(net, ("fc2",)), tmp_path / "other").folder / "bitstream").exists()
+    named = replace(net, topology=net.topology.model_copy(update={"classes": tuple("abcdefghij")}))
+    with pytest.raises(bnnhw.BnnhwError, match=r"^update: its input, its outputs' names or how a label follows differ, which hosts have"):
+        bnnhw.update(tmp_path / "one", named, tmp_path / "named")
+    identities = set()
+    for n, layers in enumerate(((), ("fc2",), ("fc1",), ("fc3",))):
+        made = bnnhw.generate(changed(net, layers), tmp_path / f"i{n}", writable=("fc2",), fps=1000)
+        assert made.pipeline.control
+        identities.add(made.pipeline.control.parameters["IDENTITY"])
+    assert len(identities) == 3, "fc2 alone is written"
     with pytest.raises(bnnhw.BnnhwError, match=r"^writable: 'fc9' is no layer with weights; give some of fc1, fc2, fc3, or all$"):
         bnnhw.generate(net, tmp_path / "bad", writable=("fc9",))
     with pytest.raises(bnnhw.BnnhwError, match=r"^generate: layer 'fc2' is writable, which the HLS C\+\+ has no layers for; give --backend verilog$"):

@@ -55,9 +55,22 @@ def test_the_top_is_clean_and_its_pins_are_constrained(board: str, tmp_path: Pat
 
 def test_what_a_serial_line_cannot_is_refused(tmp_path: Path) -> None:
     for given, message in (
-        ({"clock_mhz": 50.0}, r"^board 'Digilent Arty A7-100T': its oscillator gives 100 MHz, the design has 50; give --clock 100, or none$"),
+        (
+            {"clock_mhz": 50.0},
+            r"^board 'Digilent Arty A7-100T': its oscillator gives 100 MHz, the design has 50; leave --clock out, or have clock_mhz: 100 in the design file$",
+        ),
         ({"writable": ("all",)}, r"its serial line has no way to registers, but layers are writable; generate it without --writable$"),
     ):
         with pytest.raises(bnnhw.BnnhwError, match=message):
             bnnhw.generate("digits_mlp", tmp_path / "out", board="arty_a7_100", fps=1000, **given)  # type: ignore[arg-type]
         assert not (tmp_path / "out").exists()
+    text = (Path(__file__).parents[2] / "boards" / "arty_a7_100" / "board.yaml").read_text()
+    for own, message in (
+        (text.replace("clock_mhz: 100", "clock_mhz: 5.5"), r"a clock of 5.5 MHz gives no 1000000 baud within 2%; give the board another clock_mhz$"),
+        (text, r"there is no .*board.xdc' with the pins of its serial line; write it, or remove system: uart$"),
+        (text.replace("Arty", "Ar\\nty"), r"title: .*; see boards/arty_a7_35/board.yaml$"),
+        (text + 'board_parts: ["x{y"]\n', r"board_parts"),
+    ):
+        (tmp_path / "own.yaml").write_text(own)
+        with pytest.raises(bnnhw.BnnhwError, match=message):
+            bnnhw.generate("digits_mlp", tmp_path / "out", board=str(tmp_path / "own.yaml"), fps=1)

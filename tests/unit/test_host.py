@@ -238,12 +238,23 @@ def test_the_c_driver_writes_what_the_python_driver_writes(tmp_path: Path) -> No
     assert by_c == recorded.words and len(by_c) > 100
     assert by_c[0] == (4, 1) and by_c[-1] == (4, 0)
     raw = made.read_bytes()
-    for wrong in (b"", raw[:-4], b"x" * 40, raw[:8] + bytes(4) + raw[12:], raw[:20] + bytes(4) + raw[24:]):
+    fewer = raw[:12] + (1).to_bytes(4, "little") + raw[16 : 16 + 12 + 4 * int.from_bytes(raw[20:24], "little") * int.from_bytes(raw[24:28], "little")]
+    cuts = [raw[:end] for end in (4, 12, 16, 20, 24, len(raw) - 4)]
+    for wrong in (b"", b"x" * 40, raw[:8] + bytes(4) + raw[12:], raw[:20] + bytes(4) + raw[24:], fewer, raw + bytes(4), *cuts):
         (tmp_path / "wrong.bin").write_bytes(wrong)
         assert c.updated(str(tmp_path / "wrong.bin").encode()) == -EBADMSG
-        with pytest.raises(host.HostError, match=r"is no update|another design|words for|ends early"):
+        with pytest.raises(host.HostError, match=r"is no update|is for another design|does not hold \d+ words for|holds more than this"):
             host.Accelerator(folder, device=recorded).update(tmp_path / "wrong.bin")
     assert keep
+
+
+def test_an_update_without_registers_is_refused(tmp_path: Path) -> None:
+    folder = bnnhw.generate("digits_mlp", tmp_path / "d", writable=["fc2"], fps=20_000).folder
+    made = bnnhw.update(folder, "digits_mlp", tmp_path / "new").folder / "host" / "update.bin"
+    with pytest.raises(host.HostError, match=r"^the golden model has no registers; give a bitstream$"):
+        host.Accelerator(folder).update(made)
+    with pytest.raises(host.HostError, match="cannot be read"):
+        host.Accelerator(folder).update(tmp_path / "nothing")
 
 
 def test_the_python_driver_refuses_wrong_frames(tmp_path: Path) -> None:

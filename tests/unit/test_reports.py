@@ -38,7 +38,7 @@ def test_hierarchy() -> None:
     for name, luts, flip_flops, block_rams, dsps in (("xc7", 872, 671, 2.5, 2), ("xcup", 1616, 1872, 3.5, 12)):
         found = read_hierarchy(SAMPLES / f"hierarchy_{name}.rpt")
         assert found.top == Cells(luts, flip_flops, 0, block_rams, dsps)
-        assert "u_conv1_matvec" in found.instances and not any(i.startswith("(") or "lane" in i for i in found.instances)
+        assert found.name == "digits_cnn" and "u_conv1_matvec" in found.instances and not any(i.startswith("(") for i in found.instances)
     assert found.instances["u_fc_matvec"] == Cells(744, 811, 0, 3, 8)
     old = read_hierarchy(SAMPLES / "hierarchy_xc7_2018.rpt")
     assert old.top.luts > 0 and old.top.dsps >= 0
@@ -84,6 +84,43 @@ def test_every_cut_report_is_read_or_refused(tmp_path: Path) -> None:
                 reports_of(tmp_path, [tmp_path / sample.name])
             except bnnhw.BnnhwError as e:
                 assert "\n" not in str(e)
+
+
+def test_of_several_clocks_none_is_taken_for_the_slack(tmp_path: Path) -> None:
+    text = (SAMPLES / "timing_xc7.rpt").read_text()
+    line = next(x for x in text.splitlines() if "{0.000 5.000}" in x)
+    (tmp_path / "two.rpt").write_text(text.replace(line, line + "\nfast   {0.000 1.000}        2.000           500.000"))
+    found = read_timing(tmp_path / "two.rpt")
+    assert found.period_ns is None and found.fmax_mhz is None and found.slack_ns == read_timing(SAMPLES / "timing_xc7.rpt").slack_ns
+    assert Timed(2.0, 3.0, True).fmax_mhz is None
+
+
+def test_reports_of_another_design_are_refused_and_those_of_a_system_told_apart(tmp_path: Path) -> None:
+    other = bnnhw.generate("digits_mlp", tmp_path / "o", fps=1000).folder
+    for name in ("hierarchy_xc7.rpt", "timing_xc7.rpt", "power_xc7.rpt", "csynth.xml"):
+        with pytest.raises(bnnhw.BnnhwError, match=r"is of design 'digits_cnn', the folder's is 'digits_mlp'; give its own reports$"):
+            bnnhw.compare(other, [SAMPLES / name])
+    folder = bnnhw.generate("digits_cnn", tmp_path / "d", board="pynq_z1", fps=5000).folder
+    lines = (SAMPLES / "hierarchy_xc7.rpt").read_text().replace(": digits_cnn", ": system_wrapper").splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith("| digits_cnn "))
+    width = lines[at].index("|", 1)
+    head = lines[at].replace("| digits_cnn ", "| system_wrapper ", 1)[: width - 4] + lines[at][width:].replace("872", "999")
+    inner = [("|   " + line[2:width].replace("digits_cnn", "accelerator") + line[width:]) if line.startswith("| ") else line for line in lines[at:]]
+    (tmp_path / "system.rpt").write_text("\n".join([*lines[:at], head, *inner]) + "\n")
+    found = bnnhw.compare(folder, [tmp_path / "system.rpt"])
+    assert found.cells == Cells(872, 671, 0, 2.5, 2) and "conv1" in found.layers
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", "{}", None])
+def test_a_damaged_folder_is_refused_in_one_line(damage: str | None, tmp_path: Path) -> None:
+    folder = bnnhw.generate("digits_mlp", tmp_path / "d", fps=1000, writable=["fc2"]).folder
+    (folder / "report.json").unlink()
+    if damage is not None:
+        (folder / "report.json").write_text(damage)
+    for verb in (lambda: bnnhw.compare(folder), lambda: bnnhw.update(folder, "digits_mlp", tmp_path / "new")):
+        with pytest.raises(bnnhw.BnnhwError, match=r"report.json': is missing or damaged; generate it again$"):
+            verb()
+    assert not (tmp_path / "new").exists()
 
 
 def test_estimates_stand_beside_reports(tmp_path: Path) -> None:
