@@ -64,8 +64,8 @@ module bnn_control #(
       if ({{32 - MEMORY_W{1'b0}}, memory_q} == m) words = {{31 - ADDR_W{1'b0}}, WORDS[m*(ADDR_W+1)+:ADDR_W+1]};
     end
   end
-  wire inside = s_axi_wdata < (to == AT_WORD ? words : N_MEMORIES);
-  wire allowed = to == AT_HOLD || to == AT_DATA || (to == AT_MEMORY && inside) || (to == AT_WORD && idle && inside);
+  wire there = s_axi_wdata < (to == AT_WORD ? words : N_MEMORIES);
+  wire allowed = to == AT_HOLD || to == AT_DATA || (to == AT_MEMORY && there) || (to == AT_WORD && idle && there);
   wire good = write && whole && allowed;
   assign s_axi_awready = write;
   assign s_axi_wready = write;

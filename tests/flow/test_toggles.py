@@ -171,7 +171,7 @@ def test_what_belongs_to_an_instance(counter: Counter, small: tuple[Network, Des
     matvec = next(i for i in counter.chain.instances if i.module == "bnn_matvec")
     (weights,) = rows[matvec.name].memories
     words, pe, simd = (int(matvec.parameters[k]) for k in ("N_WORDS", "PE", "SIMD"))
-    assert weights == MemoryUse("u_weights", words, pe * simd, 2 * matvec.beats, 0)
+    assert weights == MemoryUse("g_fixed.u_weights", words, pe * simd, 2 * matvec.beats, 0)
     assert not any(s.module == "bnn_popcount" for s in found.signals)
 
 
