@@ -78,7 +78,7 @@ def test_the_driver_runs_and_updates_simulated_hardware(name: str, sim: str, tmp
 
 MUTANTS = [
     ("bnn_hold", "wire between = take ? last : beat_q == 0 && !m_valid;", "wire between = 1'b1;"),
-    ("bnn_control", "(to == AT_WORD && idle)", "to == AT_WORD"),
+    ("bnn_control", "idle && there)", "there)"),
     ("bnn_hold", "entered_q == frames", "1'b1"),
     ("bnn_hold", "assign m_valid = s_valid && !held_q;", "assign m_valid = s_valid;"),
     ("bnn_hold", "if (last) entered_q", "entered_q"),
