@@ -30,8 +30,8 @@ class Board(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     bnnhw_board: Literal[1]
-    title: Annotated[str, Field(pattern=r"^[\w .+/()-]{1,60}$")]
-    part: Annotated[str, Field(pattern=r"^[\w-]{1,60}$")]
+    title: Annotated[str, Field(pattern=r"^[\w .,:+/()-]{1,60}$")]
+    part: Annotated[str, Field(pattern=r"^[\w/.-]{1,60}$")]
     target: Annotated[str, AfterValidator(_known)]
     clock_mhz: Annotated[float, Field(gt=0, le=MOST_MHZ)]
     """Of the oscillator, or of the clock that its processor gives by default."""
