@@ -56,8 +56,6 @@ if TYPE_CHECKING:
 __version__ = version("bnnhw")
 BACKENDS = {"verilog": (emit_verilog,), "hls": (emit_hls,), "both": (emit_verilog, emit_hls)}
 """What `generate` writes, and how."""
-ZYNQ = ("zynq7", "zynqmp")
-"""Systems of a board with a processor, a DMA and a block design."""
 WRITTEN = ("rtl/*.v", "mem/*.mem", "host/*", "board/*", "ip/component.xml", "*.tcl", "design.yaml")
 """What `generate` writes that an update has as well."""
 TITLES = {"verilog": "Verilog", "hls": "HLS C++"}
@@ -105,9 +103,6 @@ def generate(
     trained = net if isinstance(net, TrainedNetwork) else frontend.load(net, weights)
     expected = None if isinstance(net, TrainedNetwork) else frontend.expected_file(net)
     lowered = lower(replace(trained, topology=marked(trained.topology, writable)))
-    written = next((x.name for x in lowered.network.layers if isinstance(x, MatVec) and x.writable), None)
-    if written is not None and backend != "verilog":
-        raise BnnhwError(f"generate: layer {written!r} is writable, which the HLS C++ has no layers for; give --backend verilog")
     chosen = choose_design(lowered.network, progress=progress, **folding)
     chain = pipeline(lowered.network, chosen)
     files: dict[str, str | bytes] = {}
@@ -193,10 +188,12 @@ def _scripts(net: Network, design: Design, asked: Request, backend: str, saved: 
     if asked.part is not None and backend != "hls":
         files |= vivado_script(net, design, asked.part, asked.family) | ip_scripts(net, design, asked.family)
         board = asked.given_board
-        if board is not None and board.system in ZYNQ:
-            files |= board_scripts(net, design, board.title, board.part, board.system, board.board_parts)
-        elif board is not None and board.system is not None:
-            files |= uart_files(net, design, board.title, board.part, board.target, str(asked.board), board.clock_mhz)
+        if board is not None and board.system is not None:
+            files |= (
+                board_scripts(net, design, board.title, board.part, board.system, board.board_parts)
+                if board.has_dma
+                else uart_files(net, design, board.title, board.part, board.target, str(asked.board), board.clock_mhz)
+            )
     if asked.part is not None and backend != "verilog":
         files |= vitis_script(net, design, asked.part, *bench_frames(net, design, saved))
     return files

@@ -111,7 +111,6 @@ async def update_with_frames_in_flight(dut: Any, mode: str) -> None:
     changed = next(n for n in range(len(frames) + 1) if np.array_equal(got[:n], old[:n]) and np.array_equal(got[n:], new[n:]))
     assert 0 < changed < len(frames), f"{changed} of {len(frames)} frames saw the old weights"
     assert not np.array_equal(old[changed:], new[changed:]), "the weights make no difference"
-    assert accelerator.device.registers is not None
 
 
 @cocotb.test(skip=CHANGED is None)

@@ -37,6 +37,9 @@ DEEP = 2
 
 def emit_hls(net: Network, design: d.Design) -> dict[str, str]:
     """{path: text} of the complete C++ in `hls/`: library, top, header and memories. The same inputs give the same text."""
+    written = next((layer.name for layer in net.layers if isinstance(layer, MatVec) and layer.writable), None)
+    if written is not None:
+        raise BnnhwError(f"layer {written!r}: is writable, which the HLS C++ has no layers for; give --backend verilog")
     design = folded_out(net, design)
     chain, names = pipeline(net, design), naming(net)
     contents = {i.name: words(net[i.layer], design[i.layer], i) for i in chain.instances if i.memory}

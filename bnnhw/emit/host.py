@@ -48,7 +48,7 @@ def layout(net: Network, design: Design) -> dict[str, Any]:
     control = None
     if chain.control is not None:
         memories = [{"name": i.name, "words": i.parameters["N_WORDS"], "bits": word_bits(i)} for i in chain.written]
-        control = {"identity": int(str(chain.control.parameters["IDENTITY"])[4:], 16), "memories": memories}
+        control = {"identity": int(chain.control.parameters["IDENTITY"]), "memories": memories}
     return {
         "bnnhw_layout": 1, "network": net.name, "module": naming(net).module, "clock_mhz": design.clock_mhz, "interval_cycles": chain.interval,
         "input": {
@@ -78,7 +78,7 @@ def update_bytes(net: Network, design: Design) -> bytes:
     """The file of all writable memories' words: MAGIC, VERSION, identity, count; for each its number, words, parts and the parts, all 32 bits."""
     chain = pipeline(net, design)
     assert chain.control is not None
-    head = [MAGIC, VERSION, int(str(chain.control.parameters["IDENTITY"])[4:], 16), len(chain.written)]
+    head = [MAGIC, VERSION, int(chain.control.parameters["IDENTITY"]), len(chain.written)]
     blocks = [np.array(head, "<u4").tobytes()]
     for n, i in enumerate(chain.written):
         parts = _parts(words(net[i.layer], design[i.layer], i))

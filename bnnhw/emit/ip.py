@@ -130,7 +130,7 @@ def _views(parent: Element, module: str) -> None:
 
 def _ports(parent: Element, widths: dict[str, int], lite: bool) -> None:
     """All ports of the top, in the order of the Verilog."""
-    found: list[tuple[str, str, int]] = [("aclk", "in", 1), ("aresetn", "in", 1)]
+    found: list[tuple[str, str, int]] = [("aclk", "in", 0), ("aresetn", "in", 0)]
     for name, width in widths.items():
         inward, outward = ("in", "out") if name == "s_axis" else ("out", "in")
         sizes = {"tdata": width, "tkeep": width // 8}
@@ -141,7 +141,7 @@ def _ports(parent: Element, widths: dict[str, int], lite: bool) -> None:
         _add(port, "name", name)
         wire = _add(port, "wire")
         _add(wire, "direction", direction)
-        if width and name not in ("aclk", "aresetn"):
+        if width:
             vector = _add(wire, "vector")
             _add(vector, "left", str(width - 1), format="long")
             _add(vector, "right", "0", format="long")

@@ -8,20 +8,20 @@ from pathlib import Path
 from bnnhw.emit.hls import braced, ports
 from bnnhw.emit.ip import emit_ip, vlnv
 from bnnhw.emit.resources import resource_folder
-from bnnhw.emit.verilog import environment, naming
-from bnnhw.ir.design import Design, Logic
+from bnnhw.emit.verilog import Naming, environment, naming
+from bnnhw.ir.design import MOST_DMA_BITS, Design, Logic
 from bnnhw.ir.encoding import U8
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import index_bits
 from bnnhw.ir.integer import Network
 from bnnhw.ir.pipeline import pipeline
 
-MOST_DMA_BITS = 1024
-"""Of a beat of Xilinx' AXI DMA."""
 BAUD = 1_000_000
 """Of a board's serial line."""
 LEAST_CLOCKS, WORST_BAUD = 8, 0.02
 """Clock cycles of a bit at least, and how far it may be from its length."""
+BLOCK_DESIGN, CELL, UART_CELL = "system_wrapper", "accelerator", "u_network"
+"""The top of boards/zynq/system.tcl, and the network's cells in it and in the top at a serial line."""
 CARRIES = {"xc7": 4, "xcup": 8}
 """Bits of a carry primitive, by family."""
 
@@ -56,6 +56,11 @@ def board_scripts(net: Network, design: Design, title: str, part: str, system: s
     return files
 
 
+def uart_top(names: Naming) -> str:
+    """The module at a serial line."""
+    return f"{names.module}_uart"
+
+
 def uart_files(net: Network, design: Design, title: str, part: str, family: str, board: str, mhz: float) -> dict[str, str]:
     """{path: text} of the top at the serial line of a board without a processor, its constraints and its script. Errors: BnnhwError for another clock."""
     chain, module = pipeline(net, design), naming(net).module
@@ -70,7 +75,7 @@ def uart_files(net: Network, design: Design, title: str, part: str, family: str,
         )
     if chain.control is not None:
         raise BnnhwError(f"board {title!r}: its serial line has no way to registers, but layers are writable; generate it without --writable")
-    s, m, top = chain.source, chain.sink, f"{module}_uart"
+    s, m, top = chain.source, chain.sink, uart_top(naming(net))
     frame_in, frame_out = (-(-x.elements * x.elem_bits // 8) for x in (s, m))
     top_text = environment().get_template("uart_top.v.j2").render(
         module=module, title=title, top=top, baud=BAUD, clocks=clocks, n_bytes=frame_in, m_frame=frame_out, frame_w=index_bits(frame_in),

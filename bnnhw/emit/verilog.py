@@ -262,7 +262,7 @@ def _range(s: Stream) -> str:
 
 def _sized(name: str, value: int | str, i: Instance) -> str:
     """Literals of vector parameters carry their width, as linters want."""
-    widths = {"KEEP": i.m.width // 8, "PAD_BITS": i.parameters.get("PLANES", 1)}
+    widths = {"KEEP": i.m.width // 8, "PAD_BITS": i.parameters.get("PLANES", 1), "IDENTITY": 32}
     return f"{widths[name]}'h{value:x}" if name in widths else str(value)
 
 

@@ -50,6 +50,8 @@ class Implementation(StrEnum):
     """Weights are logic: all outputs of a window in one cycle."""
 
 
+MOST_DMA_BITS = 1024
+"""Of a beat of Xilinx' AXI DMA."""
 MOST_REGISTERS = 32
 """In a popcount, one behind the other."""
 MEMORIES = ("weight_memory", "window_memory", "replay_memory")

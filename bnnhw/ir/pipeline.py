@@ -106,7 +106,7 @@ class Parts(Wiring):
         address = index_bits(max(depths))
         parameters: dict[str, int | str] = {
             "N_MEMORIES": len(written), "DATA_W": 32 * ceil(max(widths) / 32), "ADDR_W": address, "MEMORY_W": index_bits(len(written)),
-            "WORDS": literal(depths, address + 1), "IDENTITY": f"32'h{self.identity(design):08x}",
+            "WORDS": literal(depths, address + 1), "IDENTITY": self.identity(design),
         }  # fmt: skip
         return Instance("bnn_control", "control", PORT, parameters, (), Stream(1, 1, 1), 0)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bnnhw.emit.scripts import BLOCK_DESIGN, CELL, UART_CELL, uart_top
 from bnnhw.emit.verilog import Naming
 from bnnhw.estimate.parts import PORTS
 from bnnhw.estimate.resources import Estimate
@@ -21,15 +22,15 @@ from bnnhw.tools.targets import Cells
 
 PLACES = ("vivado/*.rpt", "bitstream/*.rpt", "vitis_*/*/syn/report/csynth.xml")
 """Where the generated scripts let reports be written."""
-READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
-    "hierarchy": ("Utilization by Hierarchy", read_hierarchy),
-    "utilisation": ("Utilization Design Information", read_utilisation),
-    "timing": ("Timing Summary Report", read_timing),
-    "power": ("Power Report", read_power),
-    "csynth": ("PerformanceEstimates", read_csynth),
-    "csynth text": ("HLS Report for", read_csynth),
-}
-"""What a kind of report holds, and who reads it; the first that fits."""
+READERS: tuple[tuple[str, str, Callable[[Path], Any]], ...] = (
+    ("hierarchy", "Utilization by Hierarchy", read_hierarchy),
+    ("utilisation", "Utilization Design Information", read_utilisation),
+    ("timing", "Timing Summary Report", read_timing),
+    ("power", "Power Report", read_power),
+    ("csynth", "PerformanceEstimates", read_csynth),
+    ("csynth", "HLS Report for", read_csynth),
+)
+"""Kind of report, what it holds, and who reads it; the first that fits."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,10 @@ def reports_of(folder: Path, given: Sequence[Path]) -> dict[str, tuple[str, Any]
 
 def _read(path: Path) -> tuple[str, Any]:
     text = read_report(path)
-    for kind, (holds, reader) in READERS.items():
+    for kind, holds, reader in READERS:
         if holds in text:
             named = re.search(r"^\| *Design *: *(\S+)", text, re.MULTILINE)
-            return kind.split()[0], (named[1] if named else None, reader(path))
+            return kind, (named[1] if named else None, reader(path))
     raise BnnhwError(f"report {str(path)[:200]!r}: is none of utilisation, timing, power or C synthesis; give one of those")
 
 
@@ -102,14 +103,14 @@ def compared(chain: Pipeline, names: Naming, found: Estimate, timed: Timing, lat
 
 def _systems(names: Naming) -> tuple[str, str]:
     """Tops of what a network is built into: a block design, and a serial line's."""
-    return "system_wrapper", f"{names.module}_uart"
+    return BLOCK_DESIGN, uart_top(names)
 
 
 def _network(names: Naming, hierarchy: Hierarchy) -> Cells | None:
     """Cells of the network alone: of the top, or of its instance in a system."""
     if hierarchy.name == names.module:
         return hierarchy.top
-    return hierarchy.instances.get("accelerator") or hierarchy.instances.get("u_network")
+    return hierarchy.instances.get(CELL) or hierarchy.instances.get(UART_CELL)
 
 
 def _layers(chain: Pipeline, names: Naming, hierarchy: Hierarchy) -> dict[str, Cells]:

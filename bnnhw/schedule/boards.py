@@ -8,12 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from bnnhw.ir.design import MOST_DMA_BITS
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.text import first_problem, read_yaml
 from bnnhw.tools.targets import TARGETS
 
-MOST_DMA_BITS = 1024
-"""Of a beat of Xilinx' AXI DMA."""
 MOST_MHZ = 10_000
 """Of any clock."""
 Count = Annotated[int, Field(ge=0)]
@@ -47,7 +46,12 @@ class Board(BaseModel):
     @property
     def most_port_bits(self) -> float:
         """Bits of a beat, at most, that the network's ports may have on it."""
-        return MOST_DMA_BITS if self.system in ("zynq7", "zynqmp") else inf
+        return MOST_DMA_BITS if self.has_dma else inf
+
+    @property
+    def has_dma(self) -> bool:
+        """Whether the network is in a block design, behind a DMA."""
+        return self.system in ("zynq7", "zynqmp")
 
 
 def board(folder: Path, name: str) -> Board:

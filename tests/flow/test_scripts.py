@@ -13,6 +13,7 @@ import pytest
 
 import bnnhw
 from bnnhw import schedule
+from bnnhw.emit.ip import REGISTERS
 from bnnhw.emit.scripts import CARRIES
 from bnnhw.tools import cpp
 from bnnhw.tools.targets import TARGETS
@@ -89,6 +90,19 @@ def test_the_ip_is_what_its_schema_says_and_has_its_files(both: Path, tmp_path: 
     (folder / "rtl" / "bnn_last.v").unlink()
     shutil.rmtree(folder / "ip" / "src")
     assert "no file" in recorded(folder, "vivado_ip.tcl").stderr
+
+
+def test_registers_are_those_of_the_verilog_and_of_the_drivers() -> None:
+    verilog = (ROOT / "rtl" / "bnn_control.v").read_text()
+    found = re.findall(r"AT_(\w+) = (\d+);  // (rw|r|w)\b", verilog)
+    access = {"r": "read-only", "w": "write-only", "rw": "read-write"}
+    assert {name: (4 * int(at), access[how]) for name, at, how in found} == REGISTERS
+    c = dict(re.findall(r"\b([A-Z]+) = (0x[0-9a-f]+)", re.search(r"enum \{ IDENTITY.*", (ROOT / "boards/host/bnnhw_host.c").read_text())[0]))  # type: ignore[index]
+    assert {name: int(at, 16) for name, at in c.items()}.items() <= {name: at for name, (at, _) in REGISTERS.items()}.items()
+    python = (ROOT / "boards/host/bnnhw_host.py").read_text()
+    assert f"{', '.join(REGISTERS)} = range(0, 28, 4)" in python
+    listed = re.findall(r"^\| (0x[0-9a-f]+) \| (\w+) \|", (ROOT / "docs" / "boards.md").read_text(), re.MULTILINE)
+    assert {name: int(at, 16) for at, name in listed} == {name: at for name, (at, _) in REGISTERS.items()}
 
 
 @pytest.mark.parametrize("writable", [(), ("all",)])

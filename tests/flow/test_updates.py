@@ -47,7 +47,8 @@ def test_an_update_is_the_same_hardware_with_other_memories(name: str, tmp_path:
     for path in sorted((tmp_path / "old" / "rtl").iterdir()):
         assert path.read_bytes() == (new.folder / "rtl" / path.name).read_bytes()
     differing = [p.name for p in sorted((tmp_path / "old" / "mem").iterdir()) if p.read_bytes() != (new.folder / "mem" / p.name).read_bytes()]
-    assert len(differing) > len(old.pipeline.written) // 2 and all(any(f"_{layer}_" in path for layer in written) for path in differing), differing
+    assert {f"{name}_{layer}_weights.mem" for layer in written} <= set(differing), differing
+    assert set(differing) <= {f"{name}_{layer}_{memory}.mem" for layer in written for memory in ("weights", "head")}, differing
     for folder in (old.folder, new.folder):
         report = bnnhw.verify(folder, frames=20, stalls="random")
         assert report.passed, report
@@ -153,5 +154,5 @@ def test_updates_that_need_other_hardware_are_refused(tmp_path: Path) -> None:
     assert len(identities) == 3, "fc2 alone is written"
     with pytest.raises(bnnhw.BnnhwError, match=r"^writable: 'fc9' is no layer with weights; give some of fc1, fc2, fc3, or all$"):
         bnnhw.generate(net, tmp_path / "bad", writable=("fc9",))
-    with pytest.raises(bnnhw.BnnhwError, match=r"^generate: layer 'fc2' is writable, which the HLS C\+\+ has no layers for; give --backend verilog$"):
+    with pytest.raises(bnnhw.BnnhwError, match=r"^layer 'fc2': is writable, which the HLS C\+\+ has no layers for; give --backend verilog$"):
         bnnhw.generate(net, tmp_path / "bad", writable=("fc2",), backend="both")

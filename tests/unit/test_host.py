@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import bnnhw
-from bnnhw import golden, schedule
+from bnnhw import golden
 from bnnhw.emit.host import emit_host
 from bnnhw.ir.encoding import Integers
 from bnnhw.ir.integer import Network
@@ -277,11 +278,101 @@ def test_the_python_driver_refuses_wrong_frames(tmp_path: Path) -> None:
         host.Accelerator(folder)
 
 
-def test_layouts_name_all_codes() -> None:
-    """A two-level network whose outputs are bits, and one whose numbers are wide."""
-    kinds = set()
-    for seed in range(60):
-        net = lower(random_case(seed).trained).network
-        kinds.add((net.port.raw, isinstance(net.layers[-1].out, Integers), net.label))
-        schedule.fully_folded(net, 100.0)
-    assert {kind for kind, _, _ in kinds} == {"uint8", "int8", "bipolar"} and {numbers for _, numbers, _ in kinds} == {True, False}
+def test_the_networks_have_every_kind_of_port() -> None:
+    """Those whose bytes are compared above."""
+    nets = [lower(random_case(seed).trained).network for seed in range(60)]
+    assert {net.port.raw for net in nets} == {"uint8", "int8", "bipolar"}
+    assert {isinstance(net.layers[-1].out, Integers) for net in nets} == {True, False}
+
+
+class Channel:
+    """A way of PYNQ's DMA: done when both ways were started."""
+
+    def __init__(self, board: PynqBoard) -> None:
+        self.board, self.buffer, self.error, self.waited = board, None, False, 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether the transfer is done."""
+        return self.buffer is None
+
+    def transfer(self, buffer: Any) -> None:
+        """Start it."""
+        self.buffer = buffer
+        self.board.move()
+
+    def wait(self) -> None:
+        """For the driver, which must not wait for what may never end."""
+        assert self.idle
+        self.waited += 1
+
+    def start(self) -> None:
+        """Again, after a reset."""
+        self.buffer, self.error = None, False
+
+
+class PynqBoard:
+    """What stands for the module `pynq`, with a golden model behind the DMA."""
+
+    def __init__(self, folder: Path) -> None:
+        self.golden = host.Accelerator(folder)
+        self.sendchannel, self.recvchannel = Channel(self), Channel(self)
+        self.axi_dma_0, self.mmio, self.ip_dict = self, self, {"accelerator": {"phys_addr": 0x40010000}}
+        self.written: list[tuple[int, int]] = []
+        self.dead = False
+
+    def Overlay(self, bitstream: str) -> PynqBoard:
+        """The overlay with its cells."""
+        assert bitstream.endswith(".bit")
+        return self
+
+    def MMIO(self, address: int, size: int) -> PynqBoard:
+        """Registers of the network."""
+        assert (address, size) == (0x40010000, 4096)
+        return self
+
+    @staticmethod
+    def allocate(shape: tuple[int, ...], dtype: Any) -> Any:
+        """A buffer."""
+        return np.zeros(shape, dtype)
+
+    def move(self) -> None:
+        """A frame, when both ways are started."""
+        sent, received = self.sendchannel.buffer, self.recvchannel.buffer
+        if sent is None:
+            return
+        assert received is not None, "frames go in before there is a place for what comes out"
+        if self.dead:
+            self.recvchannel.error = True
+            return
+        received[:] = self.golden.device.run(sent[None])[0]
+        self.sendchannel.buffer = self.recvchannel.buffer = None
+
+    def read(self, register: int) -> int:
+        """The identity, or that the network is idle."""
+        return int(self.golden.layout.control["identity"]) if register == host.IDENTITY else host.IDLE
+
+    def write(self, register: int, value: int) -> None:
+        """What is written."""
+        self.written.append((register, value))
+
+
+def test_the_python_driver_moves_frames_by_pynq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = bnnhw.generate("digits_mlp", tmp_path / "d", writable=["fc2"], fps=20_000).folder
+    board = PynqBoard(folder)
+    monkeypatch.setitem(sys.modules, "pynq", board)  # type: ignore[arg-type]
+    accelerator = host.Accelerator(folder, "system.bit")
+    frames = random_frames(bnnhw.api.open_generated(folder).network.port, 3, 1)
+    assert np.array_equal(accelerator.run(frames), board.golden.run(frames))
+    assert board.sendchannel.waited == board.recvchannel.waited == 3
+    board.dead = True
+    with pytest.raises(host.HostError, match="the DMA reports an error"):
+        accelerator.run(frames)
+    assert board.written == [(0, 4)], "the DMA was not reset"
+    board.dead, board.written = False, []
+    assert np.array_equal(accelerator.run(frames), board.golden.run(frames))
+    accelerator.update(bnnhw.update(folder, "digits_mlp", tmp_path / "new").folder / "host" / "update.bin")
+    assert board.written[0] == (host.HOLD, 1) and board.written[-1] == (host.HOLD, 0) and len(board.written) > 100
+    board.golden.layout.control["identity"] ^= 1
+    with pytest.raises(host.HostError, match="is not of this folder's design; build the bitstream again"):
+        host.Accelerator(folder, "system.bit")
