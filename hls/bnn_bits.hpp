@@ -18,7 +18,7 @@ uint64_t bnn_get(const uint64_t (&words)[N], int at) {
   static_assert(W <= 64, "a field has at most 64 bits");
   const int word = at / 64, low = at % 64;
   uint64_t found = words[word] >> low;
-  if (low + W > 64) found |= words[word + 1] << (64 - low);
+  if (N > 1 && low + W > 64) found |= words[word + 1] << (64 - low);
   return found & bnn_mask(W);
 }
 
@@ -46,7 +46,7 @@ void bnn_put(uint64_t (&words)[N], int at, uint64_t value) {
   const int word = at / 64, low = at % 64;
   value &= bnn_mask(W);
   words[word] |= value << low;
-  if (low + W > 64) words[word + 1] |= value >> (64 - low);
+  if (N > 1 && low + W > 64) words[word + 1] |= value >> (64 - low);
 }
 
 // A beat to words.

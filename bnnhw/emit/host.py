@@ -12,14 +12,13 @@ from bnnhw.emit.resources import resource_folder
 from bnnhw.emit.verilog import environment, naming
 from bnnhw.ir.contents import words
 from bnnhw.ir.design import Design
-from bnnhw.ir.encoding import U8, Integers
-from bnnhw.ir.integer import Network
+from bnnhw.ir.encoding import U8, Encoding, Integers
+from bnnhw.ir.integer import RAW, Network
 from bnnhw.ir.layout import level_codes
 from bnnhw.ir.pipeline import pipeline, word_bits
 
 MAGIC, VERSION = 0x554E4E42, 1
 """Head of a file of new weights."""
-RANGES = {"uint8": (0, 255), "int8": (-128, 127), "bipolar": (-1, 1)}
 PART = 32
 """Bits that are written at a time."""
 
@@ -36,11 +35,6 @@ def emit_host(net: Network, design: Design) -> dict[str, str]:
 def layout(net: Network, design: Design) -> dict[str, Any]:
     """Bytes of frames and outputs, first element in the low bits, channel fastest, and the memories that are written, as plain data."""
     chain, last = pipeline(net, design), net.layers[-1]
-    low, high = RANGES[net.port.raw]
-    codes = level_codes(net.x)
-    raw = [n for n in range(low, high + 1) if n or net.port.raw != "bipolar"]
-    levels = net.port.levels(np.repeat(np.array(raw, np.int16)[:, None], prod(net.port.shape), 1))[:, 0, 0, 0]
-    of_raw = {n: int(codes[level]) for n, level in zip(raw, levels, strict=True)}
     values = None
     if not isinstance(last.out, Integers):
         by_code = {int(code): int(value) for code, value in zip(level_codes(last.out), last.out.values, strict=True)}
@@ -52,7 +46,8 @@ def layout(net: Network, design: Design) -> dict[str, Any]:
     return {
         "bnnhw_layout": 1, "network": net.name, "module": naming(net).module, "clock_mhz": design.clock_mhz, "interval_cycles": chain.interval,
         "input": {
-            "type": net.port.raw, "shape": list(net.port.shape), "low": low, "codes": [of_raw.get(n) for n in range(low, high + 1)],
+            "type": net.port.raw, "shape": list(net.port.shape), "low": net.port.ends[0], "high": net.port.ends[1], "codes": _codes(net),
+            "real": net.port.real and list(net.port.real),
             "bits": chain.source.elem_bits, "bytes": ceil(chain.source.elements * chain.source.elem_bits / 8),
         },
         "output": {"shape": list(last.out_shape), "bits": chain.sink.elem_bits, "values": values, "bytes": ceil(chain.sink.elements * chain.sink.elem_bits / 8)},
@@ -60,14 +55,27 @@ def layout(net: Network, design: Design) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _codes(net: Network) -> list[int | None] | None:
+    """The code of every raw value from the least, None for one that is none; None in all where numbers are their own codes."""
+    if isinstance(net.x, Integers):
+        return None
+    assert isinstance(net.x, Encoding)
+    (low, high), codes = net.port.ends, level_codes(net.x)
+    raw = [n for n in range(low, high + 1) if n or net.port.raw != "bipolar"]
+    levels = net.port.levels(np.repeat(np.array(raw, np.int16)[:, None], prod(net.port.shape), 1))[:, 0, 0, 0]
+    of_raw = {n: int(codes[level]) for n, level in zip(raw, levels, strict=True)}
+    return [of_raw.get(n) for n in range(low, high + 1)]
+
+
 def _for_c(described: dict[str, Any]) -> dict[str, Any]:
     """The layout for the C header: flat, lists as initialisers."""
     port_in, port_out, control = described["input"], described["output"], described["control"]
+    tables = [", ".join(str(-1 if code is None else code) for code in codes) for codes in (port_in["codes"],) if codes is not None]
     memories = control["memories"] if control else []
     return {
         "module": described["module"], "label": int(described["label"] == "highest_bit"), "identity": f"{control['identity']:#010x}" if control else "0",
         "s": {**port_in, "size": prod(port_in["shape"]), "pixels": prod(port_in["shape"][1:]), "channels": port_in["shape"][0],
-               "n_codes": len(port_in["codes"]), "codes": ", ".join(str(-1 if code is None else code) for code in port_in["codes"])},
+               "raw_bytes": np.dtype(RAW[port_in["type"]]).itemsize, "tables": tables, "codes_at": "bnnhw_codes" if tables else "NULL"},
         "m": {**port_out, "size": prod(port_out["shape"]), "pixels": prod(port_out["shape"][1:]), "channels": port_out["shape"][0],
                 "numbers": ", ".join(map(str, port_out["values"] or [0])), "signed": int(port_out["values"] is None)},
         "n_memories": len(memories), "memories": [{"words": m["words"], "parts": ceil(m["bits"] / PART)} for m in memories] or [{"words": 0, "parts": 0}],

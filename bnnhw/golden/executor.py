@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bnnhw.golden.dots import dot_products
 from bnnhw.golden.windows import pad, taps
-from bnnhw.ir.encoding import I64, U8, Encoding, numbers
+from bnnhw.ir.encoding import I64, Encoding, numbers
 from bnnhw.ir.heads import Head, Thresholds
 from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import Add, Concat, Gather, Layer, MatVec, Multiply, Pool, Requantise, SumPool, Table
@@ -46,7 +46,7 @@ def run(net: Network, frames: NDArray[np.integer], *, trace: bool = False, progr
     chunks = [levels[n : n + size] for n in range(0, max(1, len(levels)), size)]
     last_use = {name: layer.name for layer in net.layers for name in net.inputs_of(layer)}
 
-    def work(chunk: U8) -> dict[str, Stored]:
+    def work(chunk: Stored) -> dict[str, Stored]:
         alive: dict[str, Stored] = {PORT: chunk}
         kept: dict[str, Stored] = {}
         for layer in net.layers:

@@ -9,13 +9,19 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir.encoding import I64, U8, Encoding, Format
+from bnnhw.ir.encoding import I64, Format
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.layers import Gather, Layer, MatVec, Windowed
 from bnnhw.ir.window import Shape
 
 PORT = ""
 """Stands for the input port among a layer's inputs."""
+MAX_LEVEL = 255
+"""Of the input's levels; more are numbers."""
+
+
+RAW: dict[str, type[np.integer]] = {"uint8": np.uint8, "int8": np.int8, "bipolar": np.int8, "uint16": np.uint16, "int16": np.int16}
+"""NumPy type of raw frames of each kind; bipolar ones hold -1 and +1."""
 
 
 @dataclass(frozen=True)
@@ -24,31 +30,57 @@ class InputPort:
 
     shape: Shape
     raw: str
-    """uint8, int8 or bipolar (-1, +1)."""
-    threshold: int | None = None
-    """Pixels of at least this value are +1, others -1; None where every raw value is a level."""
+    """A key of RAW."""
+    steps: tuple[int, ...] | None = None
+    """The level is the number of these that a raw value is not below; None where every raw value is a level or number of its own."""
+    range: tuple[int, int] | None = None
+    """Least and greatest raw value, where not those of its type."""
+    real: tuple[float, float] | None = None
+    """Unit and offset of the real numbers, unit * integer + offset, that the integers stand for; what rounds frames of floats."""
 
     @property
     def dtype(self) -> type[np.integer]:
         """NumPy type of raw frames."""
-        return np.uint8 if self.raw == "uint8" else np.int8
+        return RAW[self.raw]
 
-    def levels(self, frames: NDArray[np.integer]) -> U8:
-        """[N, C, H, W] level indices of raw frames of any shape with the same size per frame."""
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Least and greatest raw value."""
+        if self.raw == "bipolar":
+            return -1, 1
+        info = np.iinfo(self.dtype)
+        return self.range or (int(info.min), int(info.max))
+
+    def rounded(self, frames: NDArray) -> NDArray[np.integer]:
+        """Raw frames of frames of real numbers, to the nearest, half to even, and the ends; integers stay. Errors: BnnhwError."""
+        x = np.asarray(frames)
+        if np.issubdtype(x.dtype, np.integer) or x.dtype == bool:
+            return x.astype(np.int8) if x.dtype == bool else x
+        if not np.issubdtype(x.dtype, np.floating) or self.real is None:
+            raise BnnhwError(f"frames of type {x.dtype} are not {self.raw}; quantise them first")
+        if not np.isfinite(x).all():
+            raise BnnhwError("frames hold NaN or infinity; mend the data")
+        unit, offset = self.real
+        scaled = (x.astype(np.float64) - offset) / unit
+        if self.raw == "bipolar":
+            return np.where(scaled >= 0, 1, -1).astype(np.int8)
+        return np.clip(np.rint(scaled), *self.ends).astype(self.dtype)
+
+    def levels(self, frames: NDArray) -> NDArray[np.integer]:
+        """[N, C, H, W] level indices, or numbers beyond 8 bits, of raw frames of any shape with the same size per frame."""
         x = np.asarray(frames)
         if x.ndim < 2 or prod(x.shape[1:]) != prod(self.shape):
             raise BnnhwError(f"frames of shape {x.shape[1:]} do not fit the input {self.shape}; give [N, {', '.join(map(str, self.shape))}]")
-        if not np.issubdtype(x.dtype, np.integer):
-            raise BnnhwError(f"frames of type {x.dtype} are not {self.raw}; quantise them first")
-        low, high = {"uint8": (0, 255), "int8": (-128, 127), "bipolar": (-1, 1)}[self.raw]
+        x = self.rounded(x)
+        low, high = self.ends
         if x.size and (x.min() < low or x.max() > high or (self.raw == "bipolar" and (x == 0).any())):
-            raise BnnhwError(f"frames hold values from {x.min()} to {x.max()}, the input is {self.raw}; check the preprocessing")
+            raise BnnhwError(f"frames hold values from {x.min()} to {x.max()}, the input is {self.raw}, {low} to {high}; check the preprocessing")
         x = x.reshape(len(x), *self.shape)
-        if self.threshold is not None:
-            return (x >= self.threshold).astype(np.uint8)
+        if self.steps is not None:
+            return np.searchsorted(np.array(self.steps), x, side="right").astype(np.uint8)
         if self.raw == "bipolar":
             return (x > 0).astype(np.uint8)
-        return (x.astype(np.int16) - low).astype(np.uint8)
+        return x.astype(np.int64) if high - low > MAX_LEVEL else (x.astype(np.int16) - low).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +89,8 @@ class Network:
 
     name: str
     port: InputPort
-    x: Encoding
+    x: Format
+    """An encoding up to 8 bits, else integers."""
     layers: tuple[Layer, ...]
     label: str = "argmax"
     """`argmax`: first largest output; `highest_bit`: the highest output that is set, 0 if none."""

@@ -70,7 +70,7 @@ def code_levels(code: Encoding, codes: I64) -> I64:
 def pack_frames(net: Network, port: Stream, frames: NDArray[np.integer]) -> U8:
     """[N, beats, bytes] for the input port from raw frames, channel fastest."""
     levels = net.port.levels(frames).transpose(0, 2, 3, 1).reshape(len(frames), -1)
-    return pack(port, level_codes(net.x)[levels])
+    return pack(port, level_codes(net.x)[levels] if isinstance(net.x, Encoding) else levels)
 
 
 def pack_outputs(net: Network, port: Stream, values: NDArray[np.integer]) -> U8:

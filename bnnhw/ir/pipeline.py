@@ -13,7 +13,7 @@ from zlib import crc32
 
 from bnnhw.ir import design as d
 from bnnhw.ir.contents import head_fields, words
-from bnnhw.ir.encoding import Format, Integers, signed_bits
+from bnnhw.ir.encoding import Encoding, Format, Integers, signed_bits
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.hardware import (
     Gate,
@@ -72,7 +72,7 @@ class Parts(Wiring):
             parameters: dict[str, int | str] = {"DATA_W": s.width, "N_BEATS": s.beats, "BEAT_W": index_bits(s.beats)}
             end = self.add("bnn_hold", "input_hold", PORT, parameters, (end,), s, s.beats)
         end = self.queue(PORT, "input_fifo", end, 2)
-        if self.net.x.planes > 1:
+        if isinstance(self.net.x, Encoding) and self.net.x.planes > 1:
             end = self.planes(PORT, "input", end)
         return self.forked(PORT, "input", end, len(self.net.readers[PORT]))
 

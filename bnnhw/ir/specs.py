@@ -124,7 +124,7 @@ class Conv(_MatVec):
     dilation: Pair = (1, 1)
     pad: Quad = (0, 0, 0, 0)
     """top, left, bottom, right."""
-    pad_value: Literal[-1, 0, 1] = 0
+    pad_value: int | Annotated[float, Field(ge=-1e9, le=1e9)] = 0
     groups: Size = 1
 
     def out_shape(self, shape: Shape) -> Shape:
@@ -152,7 +152,7 @@ class BatchNorm(_Named):
 
 
 class Scale(_Named):
-    """Multiplies each channel by a positive real number, `<name>.alpha` [C], in float32."""
+    """Multiplies each channel by a real number other than 0, `<name>.alpha` [C], in float32."""
 
     type: Literal["scale"] = "scale"
     parameters: ClassVar[tuple[str, ...]] = ("alpha",)

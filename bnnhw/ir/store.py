@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from bnnhw.ir.encoding import Alphabet, Encoding, Integers
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.heads import Fixed, Partial, Sums, Thresholds
-from bnnhw.ir.integer import InputPort, Network
+from bnnhw.ir.integer import RAW, InputPort, Network
 from bnnhw.ir.layers import Add, Concat, Gather, MatVec, Multiply, Pool, Requantise, SumPool, Table
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Window
 
-FORMAT = 2
+FORMAT = 3
 MAX_BYTES = 4 << 30
 KINDS: dict[str, type] = {
     kind.__name__: kind
@@ -72,7 +72,7 @@ def read_network(path: Path) -> Network:
                 if z[name].dtype.kind not in "iu":
                     raise BnnhwError(f"{path}: {name!r} holds {z[name].dtype}, no whole numbers; generate it again")
             described = head["network"]
-            if described["port"]["raw"] not in ("uint8", "int8", "bipolar") or described["label"] not in ("argmax", "highest_bit"):
+            if described["port"]["raw"] not in RAW or described["label"] not in ("argmax", "highest_bit"):
                 raise BnnhwError(f"{path}: has an input or label that this version does not know; generate it again")
             net = _made(described, z)
         if not isinstance(net, Network):

@@ -5,6 +5,7 @@ These models are at once the schema of the YAML file (version 1) and the first h
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -32,15 +33,45 @@ class PixelThreshold(Frozen):
     threshold: Annotated[int, Field(ge=1, le=255)]
 
 
-Preprocess = Literal["none", "x/255", "2x-1", "2p-255"] | MeanStd | PixelThreshold
+class PixelLevels(Frozen):
+    """values[number of `thresholds` that the pixel is not below]."""
+
+    thresholds: Annotated[tuple[int, ...], Field(min_length=1, max_length=255)]
+    values: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> PixelLevels:
+        rising = all(a < b for a, b in pairwise(self.values)) and all(a <= b for a, b in pairwise(self.thresholds))
+        if len(self.values) != len(self.thresholds) + 1 or not rising:
+            raise ValueError("thresholds rise, and values, one more, rise strictly; sort them")
+        return self
+
+
+Preprocess = Literal["none", "x/255", "2x-1", "2p-255"] | MeanStd | PixelThreshold | PixelLevels
+
+
+class Real(Frozen):
+    """What the integers of a frame stand for: the numbers unit * integer + offset. Nothing but frames of floats is computed with it."""
+
+    unit: float
+    offset: float = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Real:
+        if self.unit == 0:
+            raise ValueError("unit 0 makes all frames alike; give another")
+        return self
 
 
 class InputSpec(Frozen):
     """`shape` is [channels, rows, columns] or [features]; `preprocess` applies to uint8 pixels p (x = p/255)."""
 
     shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=3)]
-    type: Literal["uint8", "int8", "bipolar"]
+    type: Literal["uint8", "int8", "bipolar", "uint16", "int16"]
     preprocess: Preprocess = "none"
+    ends: tuple[int, int] | None = None
+    """Least and greatest integer, where not those of its type."""
+    real: Real | None = None
 
     @model_validator(mode="after")
     def _check(self) -> InputSpec:
@@ -48,7 +79,14 @@ class InputSpec(Frozen):
             raise ValueError("shape has 2 numbers; give [features] or [channels, rows, columns]")
         if self.type != "uint8" and self.preprocess != "none":
             raise ValueError(f"preprocess applies to uint8 pixels, the type is {self.type}; use 'none'")
+        if self.ends is not None and (self.preprocess != "none" or not self.widest[0] <= self.ends[0] < self.ends[1] <= self.widest[1]):
+            raise ValueError(f"ends {list(self.ends)} do not go with {self.type} and this preprocess; give two rising integers of the type, or none")
         return self
+
+    @property
+    def widest(self) -> tuple[int, int]:
+        """Least and greatest integer of the type."""
+        return {"bipolar": (-1, 1), "uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767)}[self.type]
 
     @property
     def chw(self) -> Shape:

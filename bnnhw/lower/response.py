@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bnnhw.ir.encoding import I64, Alphabet, Encoding, Format
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.specs import BatchNorm, Conv, Dense, LayerSpec, Levels, SignActivation, Threshold
-from bnnhw.ir.trained import TrainedNetwork
+from bnnhw.ir.trained import Close, TrainedNetwork
 from bnnhw.ir.window import Window
 from bnnhw.lower.blocks import Block
 from bnnhw.lower.source import Source
@@ -27,18 +27,6 @@ FLOAT32_EXACT = 1 << 24
 FRACTION_BITS = 14
 MAX_LEVELS = 256
 UNIT_ROUNDOFF = 2.0**-24
-
-
-@dataclass(frozen=True)
-class Close:
-    """A decision nearer to its threshold than the float32 error of an inexact framework sum."""
-
-    layer: str
-    channel: int
-    distance: float
-    """Smallest |activation input| at the two integers around the threshold."""
-    bound: float
-    """Bound of its float32 error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,11 +173,8 @@ def _response(
     factor = np.ones(o, kind)
     if block.scale is not None:
         factor = vector("alpha", block.scale).astype(kind)
-        if not (factor > 0).all():
-            least = int(factor.argmin())
-            raise BnnhwError(
-                f"layer {block.scale.name!r}: channel {least} has the scale {factor[least]:g}, scales are positive; retrain or mend the file"
-            )
+        for zero in np.flatnonzero(factor == 0)[:1]:
+            raise BnnhwError(f"layer {block.scale.name!r}: channel {zero} has the scale 0, so no input changes it; retrain or mend the file")
     a, b = np.ones(o, kind), np.zeros(o, kind)
     if block.norm is not None:
         a, b = _normalisation(vector, block.norm, kind)
@@ -201,7 +186,9 @@ def _response(
         return fused_multiply_add(sums, a, b) if exact else sums * a + b
 
     slope = alpha / unit * factor.astype(np.float64) * a
-    return Response(name, value, slope, bias * factor * a + b, offset, a < 0, reach, _steps(trained, block, vector, o), exact, fan_in)
+    return Response(
+        name, value, slope, bias * factor * a + b, offset, a * np.sign(factor) < 0, reach, _steps(trained, block, vector, o), exact, fan_in
+    )
 
 
 def _steps(trained: TrainedNetwork, block: Block, vector: Callable[..., F64], channels: int) -> Steps | None:

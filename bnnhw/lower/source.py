@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.ir.encoding import Encoding, Format
+from bnnhw.ir.encoding import Encoding, Format, Integers
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import InputPort
-from bnnhw.ir.topology import InputSpec, MeanStd, PixelThreshold
+from bnnhw.ir.topology import InputSpec, MeanStd, PixelLevels, PixelThreshold
 from bnnhw.ir.window import Window
+
+ENCODED = 256
+"""Levels, at most, of an encoding; more integers come as numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +26,14 @@ class Source:
     mean: NDArray[np.float64]
     sign: NDArray[np.int8]
     """-1 where the stream carries the inverted bit."""
-    pixel_threshold: int | None = None
+    steps: tuple[int, ...] | None = None
     exact: bool = True
     """Whether the framework's float32 inputs are these integers themselves."""
 
     def port(self, spec: InputSpec) -> InputPort:
         """How raw frames become levels."""
-        return InputPort(spec.chw, spec.type, self.pixel_threshold)
+        real = None if spec.real is None else (spec.real.unit, spec.real.offset)
+        return InputPort(spec.chw, spec.type, self.steps, spec.ends, real)
 
     def column_sign(self, window: Window) -> NDArray[np.int8]:
         """[groups, K] sign of each input of a window."""
@@ -44,10 +48,10 @@ def source(spec: InputSpec) -> Source:
     """The network's input stream; BnnhwError for a normalisation that does not fold into thresholds."""
     channels = spec.chw[0]
     zero, one = np.zeros(channels), np.ones(channels, np.int8)
-    if spec.type == "int8":
-        return Source(Encoding.sint(8), 1, zero, one)
     if spec.type == "bipolar":
         return Source(Encoding.bipolar(), 1, zero, one)
+    if spec.type != "uint8" or spec.ends is not None:
+        return Source(_of_ends(*(spec.ends or spec.widest)), 1, zero, one)
     match spec.preprocess:
         case "none":
             return Source(Encoding.uint(8), 1, zero, one)
@@ -58,10 +62,22 @@ def source(spec: InputSpec) -> Source:
         case "2x-1":
             return Source(Encoding.centred(8), 255, zero, one, exact=False)
         case PixelThreshold(threshold=level):
-            return Source(Encoding.bipolar(), 1, zero, one, level)
+            return Source(Encoding.bipolar(), 1, zero, one, (level,))
+        case PixelLevels(thresholds=thresholds, values=values):
+            return Source(Encoding.of_values(values), 1, zero, one, thresholds)
         case MeanStd(mean=mean, std=std):
             return _mean_std(mean, std, channels)
     raise AssertionError(spec)
+
+
+def _of_ends(low: int, high: int) -> Format:
+    """Integers from `low` to `high`."""
+    if high - low >= ENCODED:
+        return Integers(low, high)
+    bits = (high - low).bit_length()
+    if (low, high) == (-(1 << (bits - 1)), (1 << (bits - 1)) - 1):
+        return Encoding.sint(bits)
+    return Encoding.of_values(tuple(range(low, high + 1)))
 
 
 def _mean_std(mean: float | tuple[float, ...], std: float | tuple[float, ...], channels: int) -> Source:

@@ -204,7 +204,7 @@ def _odd(build: Builder, nets: list[int], inverted: int, fabric: Fabric) -> int:
     while len(nets) > fabric.lut_inputs:
         nets = [*nets[fabric.lut_inputs :], build.lut(nets[: fabric.lut_inputs], _parity(fabric.lut_inputs))]
     every = (1 << (1 << len(nets))) - 1
-    return build.lut(nets, _parity(len(nets)) ^ every * inverted)
+    return build.lut(nets, _parity(len(nets)) ^ (every if inverted else 0))
 
 
 def _parity(inputs: int) -> int:

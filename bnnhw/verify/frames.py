@@ -44,8 +44,8 @@ def seeded_frames(port: InputPort, expected: Expected | None, count: int, seed: 
 
 def random_frames(port: InputPort, count: int, seed: int) -> NDArray[np.integer]:
     """Raw frames [count, C, H, W], every value equally likely."""
-    low, high = {"uint8": (0, 256), "int8": (-128, 128), "bipolar": (0, 2)}[port.raw]
-    frames = np.random.default_rng(seed).integers(low, high, (count, *port.shape))
+    low, high = (0, 1) if port.raw == "bipolar" else port.ends
+    frames = np.random.default_rng(seed).integers(low, high + 1, (count, *port.shape))
     return (frames * 2 - 1 if port.raw == "bipolar" else frames).astype(port.dtype)
 
 

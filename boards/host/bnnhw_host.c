@@ -35,17 +35,22 @@ static double seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+static int raw_value(const struct bnnhw_layout *layout, const void *frame, size_t at) {
+  if (layout->raw_bytes == 1) return layout->low < 0 ? ((const int8_t *)frame)[at] : ((const uint8_t *)frame)[at];
+  return layout->low < 0 ? ((const int16_t *)frame)[at] : ((const uint16_t *)frame)[at];
+}
+
 int bnnhw_pack(const struct bnnhw_layout *layout, const void *frame, uint8_t *bytes) {
   size_t at = 0;
   memset(bytes, 0, layout->bytes_in);
   for (size_t p = 0; p < layout->pixels_in; ++p)
     for (size_t c = 0; c < layout->channels_in; ++c) {
-      const uint8_t raw = ((const uint8_t *)frame)[c * layout->pixels_in + p];
-      const int value = layout->low < 0 ? (int)(int8_t)raw : (int)raw;
-      const int index = value - layout->low;
-      if (index < 0 || (size_t)index >= layout->n_codes || layout->codes[index] < 0) return -EINVAL;
+      const int value = raw_value(layout, frame, c * layout->pixels_in + p);
+      if (value < layout->low || value > layout->high) return -EINVAL;
+      const int code = layout->codes ? layout->codes[value - layout->low] : value;
+      if (layout->codes && code < 0) return -EINVAL;
       for (size_t b = 0; b < layout->bits_in; ++b, ++at)
-        if (layout->codes[index] >> b & 1) bytes[at / 8] = (uint8_t)(bytes[at / 8] | 1u << at % 8);
+        if ((unsigned)code >> b & 1) bytes[at / 8] = (uint8_t)(bytes[at / 8] | 1u << at % 8);
     }
   return 0;
 }

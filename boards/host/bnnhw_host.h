@@ -26,9 +26,9 @@ struct bnnhw_memory {
 
 struct bnnhw_layout {
   size_t channels_in, pixels_in, bits_in, bytes_in;
-  int low;               /* least raw value */
-  size_t n_codes;
-  const int16_t *codes;  /* of raw values from `low` on, -1 for none */
+  int low, high;         /* least and greatest raw value */
+  size_t raw_bytes;      /* of one, 1 or 2 */
+  const int16_t *codes;  /* of raw values from `low` on, -1 for none; NULL: a value is its own code */
   size_t channels_out, pixels_out, bits_out, bytes_out;
   int is_signed;         /* outputs are two's complement, else values[code] */
   const int64_t *values;
@@ -56,7 +56,7 @@ struct bnnhw_device {
   double patience; /* seconds in which a frame must have come back */
 };
 
-/* bytes[bytes_in] of a frame [channels][pixels] of raw values, int8_t where `low` is negative; -EINVAL for a value that the input does not take. */
+/* bytes[bytes_in] of a frame [channels][pixels] of raw values, (u)int8_t or (u)int16_t by raw_bytes and the sign of `low`; -EINVAL for a value that the input does not take. */
 int bnnhw_pack(const struct bnnhw_layout *layout, const void *frame, uint8_t *bytes);
 /* outputs [channels_out][pixels_out] of bytes[bytes_out]. */
 void bnnhw_unpack(const struct bnnhw_layout *layout, const uint8_t *bytes, int64_t *outputs);

@@ -48,30 +48,43 @@ class Layout:
         self.network, self.label, self.classes = described["network"], described["label"], described["classes"]
         self.input, self.output, self.control = described["input"], described["output"], described["control"]
         codes = self.input["codes"]
-        self._codes = np.array([-1 if code is None else code for code in codes], np.int64)
+        self._codes = None if codes is None else np.array([-1 if code is None else code for code in codes], np.int64)
 
     def pack(self, frames):
         """[N, bytes] of raw frames [N, ...] of whole numbers. Errors: HostError."""
-        x, (channels, rows, columns) = np.asarray(frames), self.input["shape"]
-        size, kind, low = channels * rows * columns, self.input["type"], self.input["low"]
+        x, (channels, rows, columns) = self._rounded(np.asarray(frames)), self.input["shape"]
+        size, kind, low, high = channels * rows * columns, self.input["type"], self.input["low"], self.input["high"]
         if x.ndim < 2 or x[:1].size != (size if len(x) else 0):
             raise HostError(f"frames of shape {x.shape} do not fit the input; give [N, {channels}, {rows}, {columns}]")
-        if not np.issubdtype(x.dtype, np.integer):
-            raise HostError(f"frames of type {x.dtype} are not {kind}; quantise them first")
-        index = x.reshape(len(x), channels, rows * columns).transpose(0, 2, 1).reshape(len(x), size).astype(np.int64) - low
-        inside = (index >= 0) & (index < len(self._codes))
-        found = np.where(inside, self._codes[np.where(inside, index, 0)], -1)
-        if (found < 0).any():
-            raise HostError(f"frames hold values from {x.min()} to {x.max()}, the input is {kind}; check the preprocessing")
+        values = x.reshape(len(x), channels, rows * columns).transpose(0, 2, 1).reshape(len(x), size).astype(np.int64)
+        inside = (values >= low) & (values <= high)
+        found = values if self._codes is None else self._codes[np.where(inside, values - low, 0)]
+        if not inside.all() or (self._codes is not None and (found < 0).any()):
+            raise HostError(f"frames hold values from {x.min()} to {x.max()}, the input is {kind}, {low} to {high}; check the preprocessing")
         return _packed(found, self.input["bits"])
+
+    def _rounded(self, x):
+        """Integers as they are; real numbers in the input's unit, to the nearest, where it has one."""
+        kind, real = self.input["type"], self.input["real"]
+        if np.issubdtype(x.dtype, np.integer):
+            return x
+        if real is None or not np.issubdtype(x.dtype, np.floating):
+            raise HostError(f"frames of type {x.dtype} are not {kind}; quantise them first")
+        scaled = (x.astype(np.float64) - real[1]) / real[0]
+        if not np.isfinite(scaled).all():
+            raise HostError("frames hold NaN or infinity; mend the data")
+        return np.where(scaled >= 0, 1, -1) if kind == "bipolar" else np.clip(np.rint(scaled), self.input["low"], self.input["high"]).astype(np.int64)
 
     def unpack_input(self, raw):
         """Raw frames [N, channels, rows, columns] that `pack` makes these bytes [N, bytes] of."""
         channels, rows, columns = self.input["shape"]
-        values = np.array([np.argmax(self._codes == code) for code in range(1 << self.input["bits"])]) + self.input["low"]
-        found = values[_unpacked(raw, self.input["bits"], channels * rows * columns)]
-        frames = found.reshape(len(raw), rows, columns, channels).transpose(0, 3, 1, 2)
-        return frames.astype(np.uint8 if self.input["type"] == "uint8" else np.int8)
+        bits, low = self.input["bits"], self.input["low"]
+        found = _unpacked(raw, bits, channels * rows * columns)
+        if self._codes is not None:
+            found = (np.array([np.argmax(self._codes == code) for code in range(1 << bits)]) + low)[found]
+        elif low < 0:
+            found -= (found >> (bits - 1)) << bits
+        return found.reshape(len(raw), rows, columns, channels).transpose(0, 3, 1, 2)
 
     def unpack(self, raw):
         """[N, outputs, rows, columns] numbers of the output port's bytes [N, bytes]."""

@@ -58,7 +58,7 @@ MUTANTS = [
     ("bnn_accumulate", "part == 0 ? 0 : sum[p]", "part < 0 ? 0 : sum[p]"),
     ("bnn_accumulate", "P::SCALES[part * P::N_LANES + l] *", ""),
     ("bnn_gearbox", "if (last && P::N_TAIL < P::N_IN) part &=", "if (false) part &="),
-    ("bnn_gearbox", "fill += last ? LAST : P::N_IN;", "fill += P::N_IN;"),
+    ("bnn_gearbox", "fill += last ? LAST : P::N_IN;", "fill += last && LAST < 0 ? LAST : P::N_IN;"),
     ("bnn_window", "on_map ? ring[at % DEPTH] : margin", "ring[at % DEPTH]"),
     ("bnn_window", "sent == COUNT || written - (top < 0 ? 0 : top) < DEPTH", "written >= 0"),
     ("bnn_window", "P::PAD_BITS >> q & 1", "false"),

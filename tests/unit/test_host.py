@@ -265,8 +265,8 @@ def test_the_python_driver_refuses_wrong_frames(tmp_path: Path) -> None:
     for frames, message in (
         (np.zeros((2, 3, 3), np.uint8), r"^frames of shape \(2, 3, 3\) do not fit the input; give \[N, 1, 8, 8\]$"),
         (np.zeros((2, *shape), np.float32), r"^frames of type float32 are not uint8; quantise them first$"),
-        (np.full((2, *shape), 256), r"^frames hold values from 256 to 256, the input is uint8; check the preprocessing$"),
-        (np.full((2, *shape), -1), r"^frames hold values from -1 to -1, the input is uint8; check the preprocessing$"),
+        (np.full((2, *shape), 256), r"^frames hold values from 256 to 256, the input is uint8, 0 to 255; check the preprocessing$"),
+        (np.full((2, *shape), -1), r"^frames hold values from -1 to -1, the input is uint8, 0 to 255; check the preprocessing$"),
     ):
         with pytest.raises(host.HostError, match=message):
             accelerator.run(frames)
