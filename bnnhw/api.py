@@ -1,4 +1,4 @@
-"""The verbs of the command line, in Python: generate, verify, info, synth, energy, explore, train."""
+"""The verbs of the command line, in Python: generate, verify, import_check, info, synth, energy, explore, train."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from bnnhw.estimate.resources import Estimate
 from bnnhw.estimate.timing import Timing, timing
 from bnnhw.explore import EVALUATIONS, FAMILIES, Exploration, Point, Value, evaluate_all, grid, places
 from bnnhw.explore import Progress as PointProgress
+from bnnhw.imports import CHECKED_FRAMES, check, expected_file, foreign, trained_network
 from bnnhw.ir.design import Design
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.expected import Expected, read_expected
@@ -47,6 +48,7 @@ from bnnhw.request import DEFAULT_CLOCK_MHZ, LEAST_FPS, USUAL, Request, choose_d
 from bnnhw.synth import Synthesis, synthesise
 from bnnhw.verify.csim import bench_frames
 from bnnhw.verify.frames import Frames, check_count, file_frames, seeded_frames
+from bnnhw.verify.imported import ImportCheck
 from bnnhw.verify.ladder import Climb, Progress, Report, climb
 from bnnhw.verify.toggles import MOST_CYCLES, count_toggles
 
@@ -79,6 +81,7 @@ def generate(
     out: str | Path,
     *,
     weights: str | Path | None = None,
+    input_as: str | None = None,
     design: str | Path | None = None,
     backend: str = "verilog",
     writable: Sequence[str] = (),
@@ -87,7 +90,8 @@ def generate(
 ) -> Generated:
     """Write the complete design of a trained network into the new folder `out`, as Verilog, HLS C++ or both.
 
-    `backend`: one of BACKENDS. `writable`: layers, or "all", whose weights and thresholds can be written at run time, beside those that the YAML names. `net` is a YAML file, the name of a network of the zoo, or a trained network; `folding`: as for `choose_design`.
+    `backend`: one of BACKENDS. `writable`: layers, or "all", whose weights and thresholds can be written at run time, beside those that the YAML names. `net` is a YAML file, the name of a network of the zoo, an ONNX file, or a trained network;
+    `input_as`: what frames hold, of an ONNX file (docs/import.md); `folding`: as for `choose_design`.
     Nothing is left behind where it fails. Errors: BnnhwError.
     """
     if backend not in BACKENDS:
@@ -100,8 +104,8 @@ def generate(
         )
     folder = folders.named(out).resolve()
     folders.check_free(folder)
-    trained = net if isinstance(net, TrainedNetwork) else frontend.load(net, weights)
-    expected = None if isinstance(net, TrainedNetwork) else frontend.expected_file(net)
+    trained = trained_network(net, weights, input_as)
+    expected = expected_file(net)
     lowered = lower(replace(trained, topology=marked(trained.topology, writable)))
     chosen = choose_design(lowered.network, progress=progress, **folding)
     chain = pipeline(lowered.network, chosen)
@@ -120,7 +124,9 @@ def generate(
     return Generated(lowered.network, chosen, chain, lowered, folder)
 
 
-def update(folder: str | Path, net: str | Path | TrainedNetwork, out: str | Path, *, weights: str | Path | None = None) -> Generated:
+def update(
+    folder: str | Path, net: str | Path | TrainedNetwork, out: str | Path, *, weights: str | Path | None = None, input_as: str | None = None
+) -> Generated:  # fmt: skip
     """Write into the new folder `out` what is in `folder`, with the weights and thresholds of another network in its writable layers.
 
     The Verilog is the same; `host/update.bin` is what a host driver writes into the running hardware. Errors: BnnhwError where the other network needs
@@ -134,8 +140,8 @@ def update(folder: str | Path, net: str | Path | TrainedNetwork, out: str | Path
     names = [layer.name for layer in old.network.layers if isinstance(layer, MatVec) and layer.writable]
     if not names:
         raise BnnhwError(f"{str(folder)!r}: no layer is writable; generate it with --writable")
-    trained = net if isinstance(net, TrainedNetwork) else frontend.load(net, weights)
-    expected = None if isinstance(net, TrainedNetwork) else frontend.expected_file(net)
+    trained = trained_network(net, weights, input_as)
+    expected = expected_file(net)
     lowered = lower(replace(trained, topology=marked(trained.topology, names, only=True)))
     design = schedule.read_design(lowered.network, old.folder / "design.yaml")
     chain = pipeline(lowered.network, design)
@@ -245,14 +251,16 @@ def _opened(folder: str | Path, given: dict[str, Any], taken: Sequence[str] = ()
     defaults = {f.name: f.default for f in fields(Request)}
     surplus = [name for name, value in given.items() if name not in taken and value != defaults.get(name)]
     if surplus:
-        options = ", ".join(f"--{name.removesuffix('_mhz').replace('_', '-')}" for name in surplus)
+        options = ", ".join(f"--{name.removesuffix('_mhz').removesuffix('_as').replace('_', '-')}" for name in surplus)
         raise BnnhwError(f"{str(folder)!r}: has its own network and design; remove {options}")
     return open_generated(folder)
 
 
-def _network(net: str | Path, weights: str | Path | None) -> Network:
-    """The integer network of a generated folder, a YAML file or a zoo network."""
-    return _opened(net, {"weights": weights}).network if Path(net).is_dir() else lower(frontend.load(net, weights)).network
+def _network(net: str | Path, weights: str | Path | None, input_as: str | None) -> Network:
+    """The integer network of a generated folder, a YAML file, a zoo network or an ONNX file."""
+    if Path(net).is_dir():
+        return _opened(net, {"weights": weights, "input_as": input_as}).network
+    return lower(trained_network(net, weights, input_as)).network
 
 
 def verify(
@@ -291,6 +299,11 @@ def _frames(generated: Generated, data: str | Path | NDArray[np.integer] | None,
     """The frames that a caller asks for, as `verify` says."""
     if data is None:
         return seeded_frames(generated.network.port, _expected(generated), frames, seed)
+    return frames_of(data, frames)
+
+
+def frames_of(data: str | Path | NDArray, frames: int) -> Frames:
+    """The first frames of an array, of a data set's test images or of a file. Errors: BnnhwError."""
     if isinstance(data, np.ndarray):
         check_count(frames, len(data), "given frames")
         return Frames(data[:frames], None, "given frames")
@@ -299,6 +312,24 @@ def _frames(generated: Generated, data: str | Path | NDArray[np.integer] | None,
         check_count(frames, len(test.x), f"data set {data}")
         return Frames(test.x[:frames], test.y[:frames].astype(np.int64), f"test images of {data}")
     return file_frames(Path(data), frames)
+
+
+def import_check(
+    net: str | Path | Any,
+    *,
+    example_input: Any = None,
+    frames: int = CHECKED_FRAMES,
+    data: str | Path | NDArray | None = None,
+    seed: int = 1,
+    input_as: str | None = None,
+) -> ImportCheck:
+    """Run a model in its own framework and in golden on the same frames, and compare every tensor that both have.
+
+    `net`: an ONNX file, or a PyTorch module with an `example_input`; `data`: raw frames, or frames of the model's own real numbers, as for `verify`,
+    random ones if None; `input_as`: as for `generate`. Errors: BnnhwError.
+    """
+    given = None if data is None else frames_of(data, frames)
+    return check(foreign(net, example_input, input_as), frames, given, seed)
 
 
 def power(
@@ -347,7 +378,7 @@ def synth(
 
 
 def estimate(
-    net: str | Path, target: str | None = None, *, weights: str | Path | None = None, board: str | None = None, **folding: Any
+    net: str | Path, target: str | None = None, *, weights: str | Path | None = None, input_as: str | None = None, board: str | None = None, **folding: Any
 ) -> tuple[Estimate, Timing]:  # fmt: skip
     """Cells of a design before synthesis, with the errors that were measured, and the clock that it would reach.
 
@@ -355,10 +386,10 @@ def estimate(
     """
     family = Request(target=target, board=board).family
     if Path(net).is_dir():
-        made = _opened(net, {"weights": weights, **folding}, ["progress"])
+        made = _opened(net, {"weights": weights, "input_as": input_as, **folding}, ["progress"])
         design, chain = made.design, made.pipeline
     else:
-        network = _network(net, weights)
+        network = _network(net, weights, input_as)
         design = choose_design(network, target=target, board=board, **folding)
         chain = pipeline(network, design)
     return resources.estimate(chain, family), timing(chain, family, design.clock_mhz)
@@ -377,12 +408,12 @@ def compare(folder: str | Path, files: Sequence[str | Path] = ()) -> Compared:
     return compared(made.pipeline, naming(made.network), found, timed, schedule.latency(made.pipeline), reports)
 
 
-def energy(net: str | Path, *, weights: str | Path | None = None, plot: str | Path | None = None) -> tuple[Version, ...]:
+def energy(net: str | Path, *, weights: str | Path | None = None, input_as: str | None = None, plot: str | Path | None = None) -> tuple[Version, ...]:
     """Arithmetic energy of a frame in float32, float16, int8, ternary and binary, and as the network is; docs/energy.md has the rules.
 
     `net` as for `info`; `plot`: an `.svg`, `.png` or `.pdf` file to draw (needs the plot extra). Errors: BnnhwError.
     """
-    network = _network(net, weights)
+    network = _network(net, weights, input_as)
     found = versions(network)
     if plot is not None:
         draw_energy(network.name, found, Path(plot))
@@ -397,6 +428,7 @@ def explore(
     targets: Sequence[str] | None = None,
     front: int | None = None,
     weights: str | Path | None = None,
+    input_as: str | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
     progress: PointProgress | None = None,
@@ -422,7 +454,7 @@ def explore(
             raise BnnhwError(f"explore: no value of {what} is given; give one or more")
     evaluation, folder = EVALUATIONS[evaluate], folders.named(out)
     points = tuple(dict.fromkeys(_checked(point, evaluation.for_target) for point in grid(folding, targets or [""])))
-    network = _network(net, weights)
+    network = _network(net, weights, input_as)
     if front is not None:
         points = tuple(faster for point in points for faster in _front(network, point, front))
     made = evaluate_all(
@@ -456,15 +488,15 @@ def _checked(point: Point, for_target: bool) -> Point:
     return replace(point, target=Request(**request).family if for_target else "")
 
 
-def info(net: str | Path, *, weights: str | Path | None = None, **folding: Any) -> dict[str, Any]:
+def info(net: str | Path, *, weights: str | Path | None = None, input_as: str | None = None, **folding: Any) -> dict[str, Any]:
     """Layers, shapes, bits, folding and cycles of a generated folder, a YAML file or a zoo network.
 
     `folding`: as for `choose_design`; a generated folder has its own.
     """
     if Path(net).is_dir():
-        g = _opened(net, {"weights": weights, **folding}, ["progress"])
+        g = _opened(net, {"weights": weights, "input_as": input_as, **folding}, ["progress"])
         return {"network": g.network.name, **_summary(g.network, g.design, g.pipeline)}
-    network = _network(net, weights)
+    network = _network(net, weights, input_as)
     design = choose_design(network, **folding)
     return {"network": network.name, **_summary(network, design, pipeline(network, design))}
 

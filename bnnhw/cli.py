@@ -6,42 +6,46 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from inspect import Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from bnnhw import api
-from bnnhw.estimate.arithmetic import ACCESS_BITS, TABLE, Version, check_rate, dram_watts
-from bnnhw.estimate.power import FAMILIES, Power, Range
-from bnnhw.estimate.resources import Estimate
-from bnnhw.estimate.timing import Timing
-from bnnhw.explore import Exploration
+from bnnhw.estimate.arithmetic import ACCESS_BITS, check_rate, dram_watts
+from bnnhw.imports import CHECKED_FRAMES
 from bnnhw.ir.errors import BnnhwError
-from bnnhw.report.compared import Compared
+from bnnhw.printed import (
+    milliwatts,
+    out,
+    print_compared,
+    print_energy,
+    print_estimate,
+    print_exploration,
+    print_import,
+    print_layers,
+    print_power,
+    print_report,
+    print_synthesis,
+)
 from bnnhw.report.vivado import check_family, read_utilisation
 from bnnhw.request import DEFAULT_LUT_LEVELS, DEFAULT_UTILISATION
-from bnnhw.synth import Synthesis
-from bnnhw.tools.targets import TARGETS, Cells
 from bnnhw.tools.verilator import ToolError
-from bnnhw.verify.ladder import Report
 from bnnhw.verify.toggles import MOST_CYCLES
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-COUNTED = {"luts": "LUTs", "flip_flops": "flip-flops"}
-SHOWN_FAILURES = 10
-"""Failed points that explore prints."""
-TABLE_WIDTH = 120  # where the output is no terminal
-out = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else TABLE_WIDTH)
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
-Net = Annotated[str, typer.Option("--net", help="YAML file, or the name of a network of the zoo.")]
+Net = Annotated[str, typer.Option("--net", help="YAML file, name of a network of the zoo, or ONNX file.")]
 Weights = Annotated[Path | None, typer.Option(help="Weights file in place of the one that the YAML names.")]
+InputAs = Annotated[
+    str | None,
+    typer.Option("--input", help="What frames of an ONNX file hold: none, x/255, 2x-1 or mean=M,std=S of pixels, or fixed<BITS,INTEGER>."),
+]
 Fps = Annotated[float | None, typer.Option(help="Frames a second to reach with the least hardware (100 if nothing is said).")]
 Clock = Annotated[float | None, typer.Option("--clock", help="Clock in MHz (100 if nothing is said).")]
 DesignFile = Annotated[Path | None, typer.Option("--design", help="Design file with PE and SIMD of every layer.")]
@@ -111,6 +115,7 @@ def generate(
     out_folder: Annotated[str, typer.Option("--out", metavar="<folder>", help="New or empty folder for the design.")],
     *,
     weights: Weights = None,
+    input_as: InputAs = None,
     backend: Annotated[str, typer.Option(help="What to write: verilog, hls or both.")] = "verilog",
     writable: Annotated[str | None, typer.Option(help="Layers, commas between, or all, whose weights can be written at run time.")] = None,
     as_json: Json = False,
@@ -122,6 +127,7 @@ def generate(
             net,
             out_folder,
             weights=weights,
+            input_as=input_as,
             backend=backend,
             writable=() if writable is None else [name.strip() for name in writable.split(",")],
             progress=_counting(bars, "fold"),
@@ -131,7 +137,7 @@ def generate(
     if as_json:
         print(json.dumps(report))
         return
-    _print_layers(report)
+    print_layers(report)
     dropped = sum(report["constant_channels_dropped"].values())
     if dropped:
         out.print(f"{dropped} channels never change or are never read and were removed: {report['constant_channels_dropped']}")
@@ -147,9 +153,10 @@ def update(
     net: Net,
     out_folder: Annotated[str, typer.Option("--out", metavar="<folder>", help="New or empty folder for the design with the new weights.")],
     weights: Weights = None,
+    input_as: InputAs = None,
 ) -> None:
     """Make a file of new weights for running hardware, and the design with them, to verify."""
-    made = api.update(folder, net, out_folder, weights=weights)
+    made = api.update(folder, net, out_folder, weights=weights, input_as=input_as)
     size = (made.folder / "host" / "update.bin").stat().st_size
     out.print(f"Wrote {out_folder}: host/update.bin, {size:,} bytes, is for the hardware of {folder}; bnnhw verify {out_folder} compares.")
 
@@ -178,7 +185,7 @@ def verify(
     if as_json:
         print(json.dumps(report.as_dict()))
     else:
-        _print_report(report)
+        print_report(report)
     if not report.passed:
         raise typer.Exit(1)
 
@@ -198,7 +205,7 @@ def synth(
     if as_json:
         print(json.dumps(found.as_dict()))
     else:
-        _print_synthesis(found)
+        print_synthesis(found)
 
 
 @app.command()
@@ -224,7 +231,7 @@ def power(
     if as_json:
         print(json.dumps(found.as_dict()))
     else:
-        _print_power(found)
+        print_power(found)
 
 
 @app.command()
@@ -233,6 +240,7 @@ def estimate(
     net: Where,
     *,
     weights: Weights = None,
+    input_as: InputAs = None,
     against: Annotated[Path | None, typer.Option(help="Report of Vivado's report_utilization to compare with.")] = None,
     as_json: Json = False,
     folding: dict[str, Any],
@@ -240,14 +248,14 @@ def estimate(
     """Say what a design costs before synthesis: cells of every layer, and the clock that it may reach."""
     real = None if against is None else read_utilisation(against)
     with _bars() as bars:
-        found, timed = api.estimate(net, weights=weights, progress=_counting(bars, "fold"), **folding)
+        found, timed = api.estimate(net, weights=weights, input_as=input_as, progress=_counting(bars, "fold"), **folding)
     if real:
         check_family(found.target)
     if as_json:
         compared = {} if real is None else {"against": real.without_carries()}
         print(json.dumps({**found.as_dict(), "timing": timed.as_dict(), **compared}))
     else:
-        _print_estimate(found, timed, real)
+        print_estimate(found, timed, real)
 
 
 @app.command()
@@ -261,13 +269,14 @@ def report(
     if as_json:
         print(json.dumps(found.as_dict()))
     else:
-        _print_compared(found)
+        print_compared(found)
 
 
 @app.command()
 def energy(
     net: Annotated[str | None, typer.Argument(help="Generated folder, YAML file, or the name of a network of the zoo.")] = None,
     weights: Weights = None,
+    input_as: InputAs = None,
     parameters: Annotated[float | None, typer.Option("--params", help="Without a network: parameters read from DRAM.")] = None,
     rate: Annotated[float | None, typer.Option(help="Frames, or readings of all parameters, a second.")] = None,
     bits: Annotated[int | None, typer.Option(help="Bits of each of --params (32 if nothing is said).")] = None,
@@ -278,17 +287,17 @@ def energy(
     if (net is None) == (parameters is None):
         raise BnnhwError("energy: a network or --params is needed, not both; give one")
     if parameters is not None:
-        _print_dram(parameters, rate, ACCESS_BITS if bits is None else bits, {"--weights": weights, "--plot": plot}, as_json)
+        _print_dram(parameters, rate, ACCESS_BITS if bits is None else bits, {"--weights": weights, "--input": input_as, "--plot": plot}, as_json)
         return
     if bits is not None:
         raise BnnhwError(f"energy: --bits {bits} is of --params, a network has its own; leave it out")
     if rate is not None:
         check_rate(rate)
-    found = api.energy(str(net), weights=weights, plot=plot)
+    found = api.energy(str(net), weights=weights, input_as=input_as, plot=plot)
     if as_json:
-        print(json.dumps([v.as_dict() | _milliwatts(v, rate) for v in found]))
+        print(json.dumps([v.as_dict() | milliwatts(v, rate) for v in found]))
     else:
-        _print_energy(found, rate)
+        print_energy(found, rate)
 
 
 @app.command()
@@ -296,6 +305,7 @@ def explore(
     net: Net,
     out_folder: Annotated[str, typer.Option("--out", metavar="<folder>", help="Folder for the results; those that it has are not evaluated again.")],
     weights: Weights = None,
+    input_as: InputAs = None,
     fps: Annotated[str | None, typer.Option(help="Frames a second to reach, commas between (100 if nothing is said).")] = None,
     front: Annotated[
         int | None,
@@ -324,24 +334,45 @@ def explore(
             bars.update(task, completed=done, total=total, description=f"evaluate, {failed} failed" if failed else "evaluate")
 
         made = api.explore(
-            net, out_folder, evaluate=evaluate, targets=target and target.split(","), front=front, weights=weights, jobs=jobs, cluster=cluster, progress=progress,
+            net, out_folder, evaluate=evaluate, targets=target and target.split(","), front=front, weights=weights, input_as=input_as, jobs=jobs, cluster=cluster, progress=progress,
             **folding,
         )  # fmt: skip
-    print(json.dumps(made.as_dict())) if as_json else _print_exploration(made, out_folder)
+    print(json.dumps(made.as_dict())) if as_json else print_exploration(made, out_folder)
     if made.failed:
         raise typer.Exit(1)
 
 
 @app.command()
 @folds
-def info(net: Where, *, weights: Weights = None, as_json: Json = False, folding: dict[str, Any]) -> None:
+def info(net: Where, *, weights: Weights = None, input_as: InputAs = None, as_json: Json = False, folding: dict[str, Any]) -> None:
     """Show layers, shapes, bits, folding and cycles."""
     with _bars() as bars:
-        found = api.info(net, weights=weights, progress=_counting(bars, "fold"), **folding)
+        found = api.info(net, weights=weights, input_as=input_as, progress=_counting(bars, "fold"), **folding)
     if as_json:
         print(json.dumps(found))
     else:
-        _print_layers(found)
+        print_layers(found)
+
+
+@app.command(name="import-check")
+def import_check(
+    net: Annotated[str, typer.Option("--net", help="ONNX file.")],
+    frames: Annotated[int, typer.Option(help="Frames to compare.")] = CHECKED_FRAMES,
+    data: Annotated[
+        str | None, typer.Option(help="Frames: an .npz with 'frames', or digits, mnist, cifar10; random ones if nothing is said.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random frames.")] = 1,
+    input_as: InputAs = None,
+    as_json: Json = False,
+) -> None:
+    """Run a model in its own framework and in integers, layer by layer, and tell where they first part."""
+    found = api.import_check(net, frames=frames, data=data, seed=seed, input_as=input_as)
+    if as_json:
+        print(json.dumps({**asdict(found), "equal": found.equal}))
+    else:
+        print_import(found, net)
+    if not found.equal:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -377,84 +408,7 @@ def _counting(bars: Progress, name: str) -> Callable[[int, int], None]:
     return progress
 
 
-def _print_estimate(found: Estimate, timed: Timing, real: Cells | None) -> None:
-    table = Table(title=f"{TARGETS[found.target].title} as by {found.tool}", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("layer", "LUTs", "flip-flops", "block RAMs", "DSPs"):
-        table.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
-    rows = [*found.layers().items(), ("whole, flattened", found.whole)] + ([("report", real)] if real else [])
-    for name, cells in rows:
-        table.add_row(name, f"{cells.luts:,}", f"{cells.flip_flops:,}", f"{cells.block_rams:g}", f"{cells.dsps:,}")
-    if real:
-        pairs = [(getattr(found.whole, kind), getattr(real, kind)) for kind in ("luts", "flip_flops", "block_rams", "dsps")]
-        table.add_row("estimate is", *(f"{100 * (a - b) / b:+.0f}%" if b else "" for a, b in pairs))
-    out.print(table)
-    checked = [f"{title} within {100 * found.errors[kind][0]:.0f}%" for kind, title in COUNTED.items() if kind in found.errors]
-    if checked:
-        worst = max(most for _, most in found.errors.values())
-        out.print(f"Of nine in ten designs that were synthesised to check: {', '.join(checked)}; of all: {100 * worst:.0f}% (docs/estimates.md)")
-    f, slack = timed.fmax_mhz, timed.slack_ns
-    out.print(f"Clock: {f.low:.0f} to {f.high:.0f} MHz (delays of {timed.grade}, unplaced; typical {f.typical:.0f}), limited by {timed.limit.name}")
-    out.print(f"Slack at {timed.clock_mhz:g} MHz: {slack.low:+.1f} to {slack.high:+.1f} ns")
-
-
-def _print_compared(found: Compared) -> None:
-    table = Table(title="Estimate / vendor", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("layer", "LUTs", "flip-flops", "block RAMs", "DSPs"):
-        table.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
-    kinds = ("luts", "flip_flops", "block_rams", "dsps")
-    each = [(name, cells, found.layers.get(name)) for name, cells in found.estimate.layers().items()]
-    each += [("whole", found.estimate.whole, found.cells)] + ([("whole, HLS", found.estimate.whole, found.csynth.cells)] if found.csynth else [])
-    for name, ours, theirs in each:
-        pairs = ((getattr(ours, kind), None if theirs is None else getattr(theirs, kind)) for kind in kinds)
-        table.add_row(name, *(f"{a:,g} / {'-' if b is None else f'{b:,g}'}{f' ({100 * (a - b) / b:+.0f}%)' if b else ''}" for a, b in pairs))
-    out.print(table)
-    f = found.timing.fmax_mhz
-    out.print(f"Clock: estimated {f.low:.0f} to {f.high:.0f} MHz" + _clock_of(found))
-    cycles = f"Cycles: interval {found.interval_cycles:,}, first output after {found.latency_cycles or 0:,} in the Verilog"
-    if found.csynth:
-        cycles += f"; of the C++ interval {_bounds(found.csynth.interval)}, latency {_bounds(found.csynth.latency)}"
-    out.print(cycles)
-    if found.watts:
-        w = found.watts
-        out.print(
-            f"Power: {w.total:.3f} W, {w.dynamic:.3f} of them dynamic (confidence {w.confidence}); bnnhw power estimates that of the network alone"
-        )
-    for path, kind in found.files.items():
-        out.print(f"  {kind}: {path}")
-
-
-def _clock_of(found: Compared) -> str:
-    """What the vendor says of the clock."""
-    told = ""
-    if found.timed and found.timed.slack_ns is None:
-        told += "; no constraints in Vivado"
-    elif found.timed:
-        t = found.timed
-        fmax = "" if t.fmax_mhz is None else f"{t.fmax_mhz:.0f} MHz, "
-        told += f"; Vivado {fmax}slack {t.slack_ns:+.3f} ns, {'met' if t.met else 'NOT met'}"
-    if found.csynth:
-        told += f"; HLS estimates {found.csynth.estimated_ns:g} ns of {found.csynth.target_ns:g}"
-    return told
-
-
-def _bounds(pair: tuple[int | None, int | None]) -> str:
-    """Cycles from least to most, where known."""
-    least, most = ("not known" if n is None else f"{n:,}" for n in pair)
-    return least if least == most else f"{least} to {most}"
-
-
-def _print_synthesis(found: Synthesis) -> None:
-    table = Table(title=f"{TARGETS[found.target].title} by {found.tool}", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("layer", "LUTs", "flip-flops", "carries", "block RAMs", "DSPs"):
-        table.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
-    rows = list(found.layers().items()) + ([("all modules", found.total())] if found.modules else [])
-    rows += [("whole, flattened", found.whole)] if found.whole else []
-    for name, cells in rows:
-        table.add_row(name, f"{cells.luts:,}", f"{cells.flip_flops:,}", f"{cells.carries:,}", f"{cells.block_rams:g}", f"{cells.dsps:,}")
-    out.print(table)
-
-
-def _print_dram(parameters: float, rate: float | None, bits: int, of_networks: dict[str, Path | None], as_json: bool) -> None:
+def _print_dram(parameters: float, rate: float | None, bits: int, of_networks: dict[str, Path | str | None], as_json: bool) -> None:
     for option, given in of_networks.items():
         if given is not None:
             raise BnnhwError(f"energy: {option} {given} is of a network, --params has none; leave it out")
@@ -467,122 +421,12 @@ def _print_dram(parameters: float, rate: float | None, bits: int, of_networks: d
         out.print(f"Reading {parameters:g} parameters of {bits} bits from DRAM {rate:g} times a second takes {watts:.4g} W.")
 
 
-def _milliwatts(v: Version, rate: float | None) -> dict[str, float]:
-    """At `rate` frames a second, with all weights on chip and in DRAM; nothing without a rate."""
-    return {} if rate is None else {"on_chip_mw": v.on_chip_pj * rate / 1e9, "off_chip_mw": v.off_chip_pj * rate / 1e9}
-
-
-def _print_power(found: Power) -> None:
-    table = Table(title=f"{TARGETS[found.target].title}: microjoules a frame", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("layer", "logic", "clock", "memory", "DSPs", "dynamic", "low", "high"):
-        table.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
-    rows = [(x.name, [f"{part.typical:.4g}" for part in (x.logic, x.clock, x.memory, x.dsp)], x.total) for x in found.layers]
-    rows += [("clock network", [""] * 4, found.network), (f"static, {FAMILIES[found.target].device}", [""] * 4, found.static_uj)]
-    for name, parts, total in [*rows, ("all", [""] * 4, found.frame_uj)]:
-        table.add_row(name, *parts, *(f"{x:.4g}" for x in (total.typical, total.low, total.high)))
-    out.print(table)
-    out.print(
-        f"{_ranged(found.watts, 1e3)} mW at {found.frames_per_second:,.1f} frames/s and {found.clock_mhz:g} MHz, "
-        f"static {_ranged(found.static_watts, 1e3)} mW; {_ranged(found.frames_per_joule)} frames/s/W"
-    )
-    whole = f"{found.counted_frames} whole frame{'' if found.counted_frames == 1 else 's'}"
-    out.print(
-        f"Toggles counted in {found.counted_cycles:,} cycles, {whole}; the range is that of the coefficients, many of them assumptions: docs/power.md"
-    )
-
-
-def _ranged(x: Range, by: float = 1) -> str:
-    """Typical, and from what to what."""
-    return f"{x.typical * by:.4g} ({x.low * by:.4g} to {x.high * by:.4g})"
-
-
-def _print_energy(found: tuple[Version, ...], rate: float | None) -> None:
-    table = Table(title="Arithmetic energy of a frame (45 nm)", box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = ["format", "weight bits", "on chip µJ", "weights in DRAM µJ", "of float32"] + (["on chip mW", "in DRAM mW"] if rate else [])
-    for name in columns:
-        table.add_column(name, justify="left" if name == "format" else "right", no_wrap=True)
-    for v in found:
-        row = [v.name, f"{v.weight_bits:,}", f"{v.on_chip_pj / 1e6:.4g}", f"{v.off_chip_pj / 1e6:.4g}", f"1/{found[0].on_chip_pj / v.on_chip_pj:.0f}"]
-        table.add_row(*row, *(f"{mw:.4g}" for mw in _milliwatts(v, rate).values()))
-    out.print(table)
-    for source in dict.fromkeys(e.source for e in TABLE.values()):
-        assumed = next((e for e in TABLE.values() if e.source == source and e.assumed), None)
-        ours = f"; our assumption, {assumed.assumed[0]:.2g} to {assumed.assumed[1]:.2g} pJ" if assumed and assumed.assumed else ""
-        out.print(f"  {source}{ours}")
-
-
 def _numbers(name: str, text: str) -> list[float]:
     """Numbers with commas between."""
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise BnnhwError(f"explore: {name} {text!r} are no numbers; give them with commas between") from None
-
-
-def _print_exploration(made: Exploration, folder: str) -> None:
-    if made.front:
-        table = Table(title="Fewest LUTs for most frames/s", box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("target", "asked for", "LUTs", "frames/s", "cycles"):
-            table.add_column(name, justify="left" if name in ("target", "asked for") else "right", no_wrap=True)
-        for r in made.front:
-            asked = ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in r.point.request)
-            table.add_row(r.point.target, asked, f"{r.values['luts']:,}", f"{r.values['frames_per_second']:,.1f}", f"{r.values['interval_cycles']:,}")
-        out.print(table)
-    for o in made.failed[:SHOWN_FAILURES]:
-        out.print(f"failed: {o.point}: {o.reason}")
-    if len(made.failed) > SHOWN_FAILURES:
-        out.print(f"and {len(made.failed) - SHOWN_FAILURES} more, listed in points.csv")
-    kept = len(made.outcomes) - made.evaluated
-    out.print(f"{len(made.outcomes)} points: {made.evaluated} evaluated, {kept} kept from before, {len(made.failed)} failed")
-    out.print(
-        f"Wrote {folder}: points.csv has all points, pareto.csv the best" + (", pareto.svg the plot." if Path(folder, "pareto.svg").exists() else ".")
-    )
-
-
-def _print_layers(report: dict[str, Any]) -> None:
-    table = Table(title=f"{report['network']}: {report['weight_bits']:,} weight bits", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, justify in (("layer", "left"), ("kind", "left"), ("input", "right"), ("output", "right"), ("weights", "right"), ("planes", "right"),
-                          ("sum bits", "right"), ("borders", "right"), ("PE", "right"), ("SIMD", "right"), ("cycles", "right")):  # fmt: skip
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for row in report["layers"]:
-        shapes = ["x".join(map(str, row[k])) for k in ("input", "output")]
-        bits = f"{row['weight_bits']:,}" if "weight_bits" in row else ""
-        planes = f"{row['weight_planes']}x{row['input_planes']}" if row.get("weight_planes", 1) > 1 else str(row.get("input_planes", ""))
-        unrolled = row.get("implementation") == "unrolled"
-        units = ["all", "all"] if unrolled else [str(row.get(k, "")) for k in ("pe", "simd")]
-        rest = [planes, *(str(row.get(k, "")) for k in ("sum_bits", "border_classes")), *units]
-        table.add_row(row["name"], row["kind"], *shapes, bits, *rest, f"{row['cycles']:,}")
-    out.print(table)
-    out.print(
-        f"One frame every {report['interval_cycles']:,} cycles: {report['frames_per_second']:,.1f} frames/s at {report['clock_mhz']:g} MHz, "
-        f"limited by {report['limited_by']}"
-    )
-    if report.get("latency_cycles") is not None:
-        out.print(f"First output {report['latency_cycles']:,} cycles after a frame's first input")
-
-
-def _print_report(report: Report) -> None:
-    for rung in report.rungs:
-        verdict = "equal" if rung.passed else "DIFFERENT"
-        out.print(f"{rung.name:>9}: {verdict} to golden, {rung.frames} frame{'' if rung.frames == 1 else 's'} ({rung.source})")
-        if rung.difference:
-            out.print(f"           {rung.difference}")
-        for problem in rung.problems:
-            out.print(f"           {problem}")
-        if rung.latency_cycles is not None:
-            interval = f", interval {rung.interval_cycles:,}" if rung.interval_cycles else ""
-            first = "" if report.predicted_latency is None else f"{report.predicted_latency:,}, "
-            predicted = f"predicted without stalls: {first}interval {report.predicted_interval:,}"
-            out.print(f"           cycles: first output after {rung.latency_cycles:,}{interval} ({predicted})")
-        if rung.queues:
-            full, most = sum(q.most == q.words for q in rung.queues), max(rung.queues, key=lambda q: q.most)
-            held = f"most words: {most.most:,} of {most.words:,}, in {most.name}"
-            out.print(f"           queues: {full} of {len(rung.queues)} were full at some time; {held} (--json tells how full each was)")
-    named = report.classes or [str(i) for i in range(max(report.labels) + 1)]
-    shown = ", ".join(named[i] for i in report.labels[:16]) + (", ..." if len(report.labels) > 16 else "")
-    out.print(f"   labels: {shown}")
-    if report.accuracy is not None:
-        out.print(f" accuracy: {report.accuracy:.2f}% of {len(report.labels)} frames")
 
 
 def main() -> None:

@@ -11,12 +11,26 @@ from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.topology import Topology
 
 
+@dataclass(frozen=True)
+class Close:
+    """A decision nearer to its threshold than the float32 error of an inexact framework sum."""
+
+    layer: str
+    channel: int
+    distance: float
+    """Smallest |activation input| at the two integers around the threshold."""
+    bound: float
+    """Bound of its float32 error."""
+
+
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
     """`tensors` holds every parameter of `topology` under its `state_dict` name."""
 
     topology: Topology
     tensors: dict[str, NDArray]
+    close: tuple[Close, ...] = ()
+    """Decisions that were in doubt when it was read."""
 
     def tensor(self, layer: str, name: str, shapes: tuple[tuple[int, ...], ...]) -> NDArray:
         """Parameter `name`, finite and of one of `shapes`, returned with the first of them."""

@@ -83,6 +83,18 @@ def blocks(net: Topology) -> list[Block]:
     return found
 
 
+def ends_of_blocks(net: Topology) -> dict[str, str]:
+    """The layer of the integer network that gives what a layer of `net` gives, of those whose output is one."""
+    found: dict[str, str] = {}
+    for block in blocks(net):
+        found |= {pool.name: pool.name for pool in (*block.pools_before, *block.pools_after)}
+        if block.activation is not None and not block.pools_before:
+            found[block.activation.name] = block.name
+        elif not block.pools_before:
+            found[block.end if not block.pools_after else block.name] = block.name
+    return found
+
+
 def _append(block: Block, layer: s.LayerSpec) -> bool:
     """Take `layer` into the block; False where it needs a block of its own."""
     done = block.activation is not None

@@ -16,13 +16,13 @@ from bnnhw.ir.integer import PORT, Network
 from bnnhw.ir.layers import Add, Concat, Gather, Layer, MatVec, Multiply, Pool, Requantise, SumPool, Table
 from bnnhw.ir.methods import RealActivationSpec, RealWeightSpec
 from bnnhw.ir.topology import INPUT, Topology
-from bnnhw.ir.trained import TrainedNetwork
+from bnnhw.ir.trained import Close, TrainedNetwork
 from bnnhw.ir.weights import Weights
 from bnnhw.ir.window import Shape, Window
 from bnnhw.lower.blocks import Block, blocks
 from bnnhw.lower.constants import drop_constants
 from bnnhw.lower.factors import two_steps
-from bnnhw.lower.response import Close, Response, product_response, stream_response
+from bnnhw.lower.response import Response, product_response, stream_response
 from bnnhw.lower.source import Source, source
 from bnnhw.lower.weights import weights, whole
 from bnnhw.lower.writable import written
@@ -65,7 +65,6 @@ def lower(trained: TrainedNetwork, drop: bool = True) -> Lowered:
         raise BnnhwError(f"network {top.name!r}: label highest_bit takes bits, it ends in sums; end with a sign or threshold, or use argmax")
     if top.classes is not None and len(top.classes) != np.prod(last.shape):
         raise BnnhwError(f"network {top.name!r}: {len(top.classes)} classes are named, it has {np.prod(last.shape)} outputs; name each once")
-    assert isinstance(src.code, Encoding)
     raw = written(Network(top.name, src.port(top.input), src.code, tuple(layers), top.label, top.classes), top)
     network = drop_constants(raw) if drop else raw
     dropped = {
@@ -73,7 +72,7 @@ def lower(trained: TrainedNetwork, drop: bool = True) -> Lowered:
         for layer, new in zip(raw.layers, network.layers, strict=True)
         if isinstance(layer, MatVec) and layer.out_shape != new.out_shape
     }
-    return Lowered(network, tuple(work.close), dropped)
+    return Lowered(network, (*trained.close, *work.close), dropped)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bnnhw
-from bnnhw import cli, frontend
+from bnnhw import cli, frontend, printed
 from bnnhw.frontend.tensors import read_tensors
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.packed import pack_signs
@@ -293,7 +293,7 @@ def test_a_folder_that_lacks_files_is_not_simulated(tmp_path: Path) -> None:
 
 def test_the_fullest_queue_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     rung = Rung("rtl", 1, "random", None, queues=(Queue("a_fifo", 2, 2), Queue("b_fifo", 1024, 600)))
-    cli._print_report(Report((rung,), (0,), None, 1))
+    printed.print_report(Report((rung,), (0,), None, 1))
     assert "queues: 1 of 2 were full at some time; most words: 600 of 1,024, in b_fifo (" in capsys.readouterr().out
 
 

@@ -32,8 +32,26 @@ MAY_IMPORT = {
     "data": {"ir"},
     "request": {"ir", "schedule", "emit", "estimate"},
     "folders": {"ir"},
-    "api": {"ir", "frontend", "lower", "schedule", "emit", "verify", "report", "nn", "data", "synth", "estimate", "explore", "request", "folders"},
-    "cli": {"ir", "api", "tools", "verify", "synth", "estimate", "explore", "report", "request"},
+    "imports": {"ir", "frontend", "lower", "verify"},
+    "api": {
+        "ir",
+        "frontend",
+        "lower",
+        "schedule",
+        "emit",
+        "verify",
+        "report",
+        "nn",
+        "data",
+        "synth",
+        "estimate",
+        "explore",
+        "request",
+        "folders",
+        "imports",
+    },
+    "cli": {"ir", "api", "tools", "verify", "synth", "estimate", "explore", "report", "request", "imports", "printed"},
+    "printed": {"estimate", "explore", "report", "synth", "tools", "verify"},
 }
 FILES = sorted((ROOT / "bnnhw").rglob("*.py"))
 
@@ -63,7 +81,7 @@ def test_only_training_imports_torch_at_the_top(path: Path) -> None:
     heavy = {"torch", "sklearn", "PIL"}
     for node in ast.parse(path.read_text()).body:
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        assert room(path) == "nn" or not heavy & {n.split(".")[0] for n in names}
+        assert room(path) == "nn" or path.name == "torch_net.py" or not heavy & {n.split(".")[0] for n in names}
 
 
 def test_the_generate_path_works_without_torch() -> None:
