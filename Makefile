@@ -41,6 +41,6 @@ clean:
 
 .venv/.test: .venv/.run
 	$(BIN)/pip install -q -c constraints.txt torch
-	$(BIN)/pip install -q -c constraints.txt -e '.[train,test]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[train,test,qonnx,brevitas]'
 	$(BIN)/pip install -q -c constraints.txt --no-deps hls4ml  # of which only the headers of ap_int.h are used
 	touch $@
