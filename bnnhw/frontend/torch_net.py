@@ -132,7 +132,8 @@ class _Reader:
         for node in reversed(self.fx):
             changed = node.op == "call_function" and _kind(node, plain=False).endswith("_") and node.args[0] in wanted
             if (node in wanted or changed) and node.op == "call_function":
-                wanted |= set(node.all_input_nodes)
+                straight = self._straight_through(node, _kind(node))
+                wanted |= set(node.all_input_nodes) if straight is None else {straight}
                 found.append(node)
         return found[::-1]
 

@@ -88,10 +88,11 @@ def ends_of_blocks(net: Topology) -> dict[str, str]:
     found: dict[str, str] = {}
     for block in blocks(net):
         found |= {pool.name: pool.name for pool in (*block.pools_before, *block.pools_after)}
-        if block.activation is not None and not block.pools_before:
-            found[block.activation.name] = block.name
-        elif not block.pools_before:
-            found[block.end if not block.pools_after else block.name] = block.name
+        product = isinstance(block.operation, s.Conv | s.Dense)
+        if block.operation is not None and not (product and block.activation):
+            found[block.operation.name] = block.operation.name
+        if block.activation is not None and not (product and block.pools_before):
+            found[block.activation.name] = block.name if product else block.activation.name
     return found
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from bnnhw.ir.graph import F64, Codes
-from bnnhw.lower.weights import LARGEST_WEIGHT
 
 MANTISSA = 53
+LARGEST = 1 << 15
+"""Codes beyond are no quantiser's: random float32 numbers are multiples of 2**-24 too."""
 
 
 def whole_codes(weights: F64) -> Codes | None:
@@ -25,7 +26,7 @@ def whole_codes(weights: F64) -> Codes | None:
             return None
         unit = int(np.gcd.reduce(scaled.astype(np.int64)))
         units[n] = np.ldexp(float(unit), -shift)
-        if given[-1] / units[n] > LARGEST_WEIGHT:
+        if given[-1] / units[n] > LARGEST:
             return None
         codes[n] = np.rint(row / units[n]).astype(np.int64)
     return Codes(codes.reshape(weights.shape), units.reshape(-1, *[1] * (weights.ndim - 1)))

@@ -35,6 +35,8 @@ MOST_LEVELS = 256
 SMALL = 15
 """A factor up to this is a weight, a larger one a multiplication."""
 UNIT_ROUNDOFF = 2.0**-24
+SHARED, ROUNDED = 1 << 12, 1 << 22
+"""A common unit of two scales is used if the larger is at most SHARED of it, else both are rounded to a part in ROUNDED of the largest."""
 LOWEST = 1e30
 """Minus this never wins a max pool."""
 
@@ -112,6 +114,14 @@ class _Value:
     """Shape behind the pools."""
     padded: g.Pad | None = None
     """A margin around it."""
+    error: float = 0.0
+    """By how much, in integers, the stream may miss them: where scales had no common unit and were rounded to one."""
+
+    @property
+    def carried(self) -> bool:
+        """Whether the stream holds exactly this tensor."""
+        exact = not self.error and not self.pools and self.padded is None and all(isinstance(p, x.Affine) for p in self.pieces)
+        return exact and bool(self.stream) and (self.stream != INPUT or self.levels is not None)
 
     @property
     def channels(self) -> int:
@@ -135,7 +145,10 @@ def recognise(graph: g.Graph, port: InputAs | None = None) -> Recognised:
             made = work.run(node, [values[name] for name in node.inputs])
         except _Problem as e:
             raise BnnhwError(f"{graph.source}: {_kind(node)} {node.name!r}: {e}") from None
-        values[node.output] = replace(made, tensors=(*made.tensors, node.output), node=node.name)
+        made = replace(made, tensors=(*made.tensors, node.output), node=node.name)
+        values[node.output] = made
+        if made.carried and not isinstance(node.operation, g.Reshape | g.Transpose | g.Rank):
+            work.saw(node.output, node.name, made)
     try:
         last = work.finish(values[graph.output])
     except _Problem as e:
@@ -204,7 +217,7 @@ class _Recogniser:
             case g.BatchNorm():
                 return value.after(_normalised(value, node.operation))
             case g.Clip():
-                return value.after(node.operation)
+                return value if _within(value, node.operation) else value.after(node.operation)
             case g.MaxPool():
                 return self.max_pool(name, node.operation, value)
             case g.AveragePool():
@@ -402,7 +415,7 @@ class _Recogniser:
         table = [x.steps(quantiser, s, ends) for s in scale]
         values = table[0][0]
         if turned.any() and not turned.all() and values != [-v for v in reversed(values)]:
-            raise _Problem(f"stands behind max pool {value.pools[0].name!r} and a batch norm with negative gamma; pool behind the quantiser")
+            return self.quantised(node, quantiser, self.pooled(value))  # levels of both signs do not fit one stream
         limits, exactly = self.limits(value, table, turned)
         if turned.all():
             values = [-v for v in reversed(values)]
@@ -418,7 +431,6 @@ class _Recogniser:
             name = self.write("maxpool", pool.name, [name], _pool_keys(pool.pool))
         shape = value.out
         made = _Value(name, shape, value.ids, (out,), (values[0], values[-1]), tuple(values), out=shape)
-        self.saw(node.output, node.name, made)
         return made
 
     def write_levels(self, node: g.Node, value: _Value, limits: I64, values: list[int], before: I64) -> str:
@@ -462,7 +474,7 @@ class _Recogniser:
                 if at is None or not value.ends[0] - 1 <= at * int(before[c] or 1) <= value.ends[1] + 1:
                     continue
                 away = float(abs(at - round(at))) * slope[c]
-                bound = rounded * UNIT_ROUNDOFF * (slope[c] * (abs(float(at)) if sure else reach) + intercept[c])
+                bound = rounded * UNIT_ROUNDOFF * (slope[c] * (abs(float(at)) if sure else reach) + intercept[c]) + slope[c] * value.error
                 if away < bound:
                     self.close.append(Close(node.name, c, away, float(bound)))
                     break
@@ -501,7 +513,6 @@ class _Recogniser:
         made = _Value(
             INPUT, value.shape, value.ids, (x.Affine.of(value.channels, scale[0] * sign),), (levels[0], levels[-1]), tuple(levels), out=value.shape
         )
-        self.saw(node.output, node.name, made)
         return made
 
     # Streams of integers.
@@ -567,13 +578,12 @@ class _Recogniser:
         if a.ids.shape != b.ids.shape or (a.ids != b.ids).any() or a.out != b.out:
             raise _Problem("adds tensors that are not laid out alike; add maps of one shape")
         (a, first), (b, second) = self.integers(a), self.integers(b)
-        unit = np.array([x.common_unit(pair) or Fraction(1) for pair in zip(first.factor, second.factor, strict=True)], object)
-        streams, ends, shifts = [], (0, 0), []
+        unit = _unit(first.factor, second.factor)
+        streams, ends, shifts, error = [], (0, 0), [], 0.0
         for value, meaning in ((a, first), (b, second)):
-            factors = [int(f) for f in meaning.factor / unit]
-            if max(map(abs, factors)) > LARGEST_WEIGHT:
-                raise _Problem("adds tensors whose scales have no common unit of a size to compute in; give both one quantiser's scale")
-            found = np.array(factors, np.int64)
+            found = np.array([round(f / u) for f, u in zip(meaning.factor, unit, strict=True)], np.int64)
+            away = max(abs(float(f / u) - int(n)) for f, u, n in zip(meaning.factor, unit, found, strict=True))
+            error += away * max(map(abs, value.ends)) + value.error * int(np.abs(found).max())
             power = int(found[0]).bit_length() - 1
             shift = power if value.levels is None and power > 0 and (found == 1 << power).all() else 0
             streams.append(self.multiplied(value, found >> shift, name))
@@ -581,13 +591,8 @@ class _Recogniser:
             most = int(np.abs(found).max())
             ends = (ends[0] + min(value.ends[0] * most, -value.ends[1] * most), ends[1] + max(value.ends[1] * most, -value.ends[0] * most))
         stream = self.write("add", name, streams, {"shifts": shifts} if any(shifts) else {})
-        made = _Value(stream, a.shape, a.ids, (x.Affine(unit, first.addend + second.addend),), ends, out=a.shape)
-        return self.told(made)
-
-    def told(self, value: _Value) -> _Value:
-        """Noted as what the node at hand gives."""
-        self.saw(self.node.output, self.node.name, value)
-        return value
+        made = _Value(stream, a.shape, a.ids, (x.Affine(unit, first.addend + second.addend),), ends, out=a.shape, error=error)
+        return made
 
     def average(self, name: str, pool: g.AveragePool, value: _Value) -> _Value:
         """The sum of each window, in a unit of as many parts."""
@@ -597,8 +602,9 @@ class _Recogniser:
         shape, taps = _slid(value.shape, pool.kernel, pool.stride, pool.pad), prod(pool.kernel)
         stream = self.write("avgpool", name, [value.stream], {"kernel": list(pool.kernel), "stride": list(pool.stride), "pad": list(pool.pad)})
         ends = (min(0, value.ends[0] * taps), max(0, value.ends[1] * taps))
-        made = _Value(stream, shape, np.arange(prod(shape)).reshape(shape), (x.Affine(meaning.factor / taps, meaning.addend),), ends, out=shape)
-        return self.told(made)
+        ids, piece = np.arange(prod(shape)).reshape(shape), x.Affine(meaning.factor / taps, meaning.addend)
+        made = _Value(stream, shape, ids, (piece,), ends, out=shape, error=value.error * taps)
+        return made
 
     def max_pool(self, name: str, pool: g.MaxPool, value: _Value) -> _Value:
         """The pool, at once behind levels, else with the quantiser that follows."""
@@ -621,7 +627,7 @@ class _Recogniser:
             raise _Problem("pools levels that are turned or clipped; pool behind a quantiser")
         stream = self.write("maxpool", name, [value.stream], _pool_keys(pool))
         made = replace(value, stream=stream, shape=shape, out=shape, ids=ids, tensors=())
-        return self.told(made)
+        return made
 
     def concat(self, name: str, a: _Value, b: _Value) -> _Value:
         """Channels of one behind those of the other."""
@@ -638,8 +644,10 @@ class _Recogniser:
         shape = (a.shape[0] + b.shape[0], *a.shape[1:])
         meaning = x.Affine(np.concatenate([first.factor, second.factor]), np.concatenate([first.addend, second.addend]))
         ends = (min(a.ends[0], b.ends[0]), max(a.ends[1], b.ends[1]))
-        made = _Value(stream, shape, np.arange(prod(shape)).reshape(shape), (meaning,), ends, a.levels if same else None, out=shape)
-        return self.told(made)
+        made = _Value(
+            stream, shape, np.arange(prod(shape)).reshape(shape), (meaning,), ends, a.levels if same else None, out=shape, error=max(a.error, b.error)
+        )
+        return made
 
     # The end.
 
@@ -682,10 +690,10 @@ class _Recogniser:
     def finish_stream(self, value: _Value, meaning: x.Affine) -> str:
         """A stream of numbers as the network's outputs."""
         unit = x.common_unit([*meaning.factor, *(a - meaning.addend[0] for a in meaning.addend)])
-        factors, addends = ([int(v / unit) for v in part] for part in (meaning.factor, meaning.addend - meaning.addend[0]))
-        largest = max(map(abs, (*factors, *addends)))
-        if largest >= 1 << 40:
-            raise _Problem("its outputs have scales without a common unit of a size to compute in; end with a dense layer")
+        if unit == 0:
+            raise _Problem("every output's scale is 0, so no input changes the result; retrain")
+        unit = max(unit, max(map(abs, meaning.factor)) / ROUNDED)
+        factors, addends = ([round(v / unit) for v in part] for part in (meaning.factor, meaning.addend - meaning.addend[0]))
         most = max(map(abs, factors)) * max(abs(value.ends[0]), abs(value.ends[1])) + max(map(abs, addends))
         stream = self.sums(value).stream
         return self.write_fixed(f"{stream}_outputs", stream, np.array(factors, np.int64), np.array(addends, np.int64), most)
@@ -765,6 +773,24 @@ def _as_map(value: _Value) -> _Value:
     if value.ids.size != prod(value.out) or (value.ids.ravel() != np.arange(value.ids.size)).any():
         raise _Problem("takes a map, its input is transposed or reshaped into none; give [N, C, rows, columns]")
     return value
+
+
+def _unit(first: x.Fractions, second: x.Fractions) -> x.Fractions:
+    """[C] what two scales are whole multiples of, or nearly."""
+    units = [x.common_unit(pair) for pair in zip(first, second, strict=True)]
+    largest = [max(map(abs, pair)) for pair in zip(first, second, strict=True)]
+    if all(f <= SHARED * u for f, u in zip(largest, units, strict=True)):
+        return np.array([u or Fraction(1) for u in units], object)
+    return np.array([(max(largest) or Fraction(1)) / ROUNDED] * len(units), object)
+
+
+def _within(value: _Value, clip: g.Clip) -> bool:
+    """Whether a clip changes nothing, as levels lie within its ends."""
+    meaning = x.composed(value.pieces, value.channels)
+    if value.levels is None or meaning is None:
+        return False
+    reals = [f * level + a for f, a in zip(meaning.factor, meaning.addend, strict=True) for level in (value.levels[0], value.levels[-1])]
+    return bool(clip.low <= min(reals) and max(reals) <= clip.high)
 
 
 def _slid(shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int, int, int]) -> Shape:
