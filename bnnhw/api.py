@@ -18,6 +18,7 @@ from bnnhw import folders, frontend, schedule
 from bnnhw.emit import emit_verilog, naming
 from bnnhw.emit.hls import emit_hls, hls_names
 from bnnhw.emit.host import emit_host, layout, update_bytes
+from bnnhw.emit.qonnx import qonnx_bytes
 from bnnhw.emit.scripts import board_scripts, ip_scripts, uart_files, vitis_script, vivado_script
 from bnnhw.emit.verilog import file_names, read_verilog
 from bnnhw.estimate import resources
@@ -330,6 +331,19 @@ def import_check(
     """
     given = None if data is None else frames_of(data, frames)
     return check(foreign(net, example_input, input_as), frames, given, seed)
+
+
+def export_qonnx(net: str | Path, out: str | Path, *, weights: str | Path | None = None, input_as: str | None = None) -> Path:
+    """Write the integer network as the new ONNX file `out`, which QONNX' executor and other tools run with the same outputs; its path.
+
+    `net` as for `info`. Errors: BnnhwError.
+    """
+    path = Path(out)
+    if path.suffix != ".onnx" or path.exists() or not path.resolve().parent.is_dir():
+        raise BnnhwError(f"export: {str(out)[:200]!r} cannot be written; give a new .onnx file in a folder that there is")
+    data = qonnx_bytes(_network(net, weights, input_as))
+    path.write_bytes(data)
+    return path
 
 
 def power(

@@ -376,6 +376,17 @@ def import_check(
 
 
 @app.command()
+def export(
+    net: Where,
+    out_file: Annotated[Path, typer.Option("--out", metavar="<file>", help="New .onnx file.")],
+    weights: Weights = None,
+    input_as: InputAs = None,
+) -> None:
+    """Write the integer network as a QONNX model, for other tools to run and to check."""
+    out.print(f"Wrote {api.export_qonnx(net, out_file, weights=weights, input_as=input_as)}")
+
+
+@app.command()
 def train(
     net: Net,
     out_folder: Annotated[str, typer.Option("--out", metavar="<folder>", help="Folder for weights and checkpoints; a run that was cut off goes on.")],
