@@ -60,7 +60,7 @@ async def words_go_where_they_should(corner: str, rng: random.Random, write: Wri
     return expected
 
 
-@cocotb.test(timeout_time=50_000_000, timeout_unit="step")
+@cocotb.test(timeout_time=1_000_000, timeout_unit="step")
 @cocotb.parametrize(mode=("none", "random"))
 async def reads_and_writes(dut: Any, mode: str) -> None:
     async def job(corner: str) -> None:

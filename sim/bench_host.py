@@ -85,7 +85,7 @@ def outputs(folder: str, frames: Any) -> Any:
     return host.Accelerator(folder).run(frames)
 
 
-@cocotb.test(timeout_time=50_000_000, timeout_unit="step")
+@cocotb.test(timeout_time=5_000_000, timeout_unit="step")
 @cocotb.parametrize(mode=("none", "random"))
 async def frames_of_the_driver(dut: Any, mode: str) -> None:
     accelerator, _ = await started(dut, mode)
@@ -95,7 +95,7 @@ async def frames_of_the_driver(dut: Any, mode: str) -> None:
     assert dut.err_frame.value == 0
 
 
-@cocotb.test(skip=CHANGED is None, timeout_time=50_000_000, timeout_unit="step")
+@cocotb.test(skip=CHANGED is None, timeout_time=5_000_000, timeout_unit="step")
 @cocotb.parametrize(mode=("none", "random"))
 async def update_with_frames_in_flight(dut: Any, mode: str) -> None:
     """Frames come without end while the driver writes new weights: old outputs up to some frame, new ones from there on."""
@@ -113,7 +113,7 @@ async def update_with_frames_in_flight(dut: Any, mode: str) -> None:
     assert not np.array_equal(old[changed:], new[changed:]), "the weights make no difference"
 
 
-@cocotb.test(skip=CHANGED is None, timeout_time=50_000_000, timeout_unit="step")
+@cocotb.test(skip=CHANGED is None, timeout_time=5_000_000, timeout_unit="step")
 async def words_are_refused_while_frames_are_inside(dut: Any) -> None:
     accelerator, device = await started(dut, "none")
     frames = np.load(CASE["frames"])[:1]
