@@ -172,8 +172,45 @@ def golden_against_pytorch() -> Iterator[Row]:
     yield "golden against PyTorch float32, batch 256", f"{reference / golden:.2f}x ({golden:.2f} s, {reference:.2f} s)", "1.0x"
 
 
+def binarynet_onnx() -> bytes:
+    """BinaryNet's 14 million weights as QONNX, real and random, before their quantisers."""
+    from support.foreign import Model
+
+    rng, m, x, channels = np.random.default_rng(0), Model((3, 32, 32)), "x", 3
+
+    def block(x: str, product: str, o: int, pool: bool) -> str:
+        if pool:
+            product = m.node("MaxPool", product, kernel_shape=[2, 2], strides=[2, 2])
+        numbers = (rng.normal(0, 1, o), rng.normal(0, 1, o), rng.normal(0, 9, o), rng.random(o) * 99 + 1)
+        return m.bipolar(m.node("BatchNormalization", product, *map(m.constant, numbers), epsilon=1e-4))
+
+    for n, o in enumerate((128, 128, 256, 256, 512, 512)):
+        w = m.bipolar(m.constant(rng.normal(0, 1, (o, channels, 3, 3))))
+        x, channels = block(x, m.node("Conv", x, w, pads=[1] * 4, kernel_shape=[3, 3]), o, n % 2 == 1), o
+    x, size = m.node("Flatten", x), 512 * 16
+    for o in (1024, 1024):
+        x, size = block(x, m.node("Gemm", x, m.bipolar(m.constant(rng.normal(0, 1, (o, size)))), transB=1), o, False), o
+    return m.bytes(m.node("Gemm", x, m.bipolar(m.constant(rng.normal(0, 1, (10, size)))), transB=1))
+
+
+def imports() -> Iterator[Row]:
+    """Seconds and peak memory of processes that read a model, to the integer network."""
+    program = (
+        "import sys, time, resource; start = time.time(); from pathlib import Path; from bnnhw.imports import onnx_model; from bnnhw.lower import lower; "
+        "lower(onnx_model(Path(sys.argv[1]), sys.argv[2] or None).recognised.trained); "
+        "print(time.time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
+    )
+    with tempfile.TemporaryDirectory() as work:
+        large = Path(work, "binarynet.onnx")
+        large.write_bytes(binarynet_onnx())
+        for path in (*sorted(models().glob("*.onnx")), large):
+            given = [sys.executable, "-c", program, str(path), "fixed<16,6>" if "jettagging" in path.name else ""]
+            seconds, peak = map(float, subprocess.run(given, check=True, capture_output=True, text=True).stdout.split())
+            yield f"import of {path.stem}", f"{seconds:.1f} s, {peak:.2f} GB peak", "5 s, 1 GB"
+
+
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
-    f.__name__: f for f in (generate_binarynet, zoo_intervals, foldings, searches, lfc_rtl, csim, cnv_rtl, golden_against_pytorch)
+    f.__name__: f for f in (generate_binarynet, imports, zoo_intervals, foldings, searches, lfc_rtl, csim, cnv_rtl, golden_against_pytorch)
 }
 
 

@@ -119,7 +119,11 @@ def check(model: Foreign, frames: int, data: Frames | None, seed: int) -> Import
     doubts: dict[str, set[int]] = {}
     for one in trained.close:
         doubts.setdefault(one.layer, set()).add(one.channel)
-    real = reals(x, port.real).reshape(len(x), *model.graph.shape)
+    ids = model.recognised.places
+    if x.shape[1:] == model.graph.shape != port.shape:  # as the model has them, channels last
+        x, given = np.zeros((len(x), *port.shape), x.dtype), x
+        x.reshape(len(x), -1)[:, ids.ravel()] = given.reshape(len(x), -1)
+    real = reals(x, port.real).reshape(len(x), -1)[:, ids]
     seen = [(layers[one.stream], one) for one in model.recognised.seen if one.stream in layers]
     return compare(lowered.network, seen, model.reference(real), model.graph.output, x, source, doubts)
 

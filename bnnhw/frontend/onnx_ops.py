@@ -351,12 +351,10 @@ def _pad(walk: Walk, a: dict[str, Any], x: str, pads: str = "", value: str = "",
     if str(a.get("mode", "constant")) != "constant" or len(given) != 2 * rank or min(given) < 0:
         raise Unsupported("pads by reflection, by repetition or by cutting; pad with a constant")
     margin = scalar(walk.constant(value, "value"), "value") if value else float(a.get("value", 0.0))
-    if any(given[:2]) or any(given[rank : rank + 2]):
-        raise Unsupported("pads the batch or the channels; pad rows and columns")
-    ends = given[2:rank], given[rank + 2 :]
-    around = (ends[0][0], ends[0][1], ends[1][0], ends[1][1]) if rank == 4 else (0, ends[0][0], 0, ends[1][0])
-    shape = (*v.shape[:2], *(n + p + q for n, p, q in zip(v.shape[2:], *ends, strict=True)))
-    walk.put(shape, [v], g.Pad(around, margin))
+    if given[0] or given[rank]:
+        raise Unsupported("pads the batch; pad rows and columns")
+    ends = tuple(zip(given[1:rank], given[rank + 1 :], strict=True))
+    walk.put((1, *(n + p + q for n, (p, q) in zip(v.shape[1:], ends, strict=True))), [v], g.Pad(ends, margin))
 
 
 # Shapes.

@@ -488,11 +488,11 @@ def _cat(r: _Reader, node: Fx, xs: Any, axis: int = 0) -> Made:
 def _pad(r: _Reader, node: Fx, x: Any, pads: Any, *rest: Any) -> Made:
     mode = next((v for v in rest if isinstance(v, str)), "constant")
     value = next((v for v in rest if isinstance(v, int | float) and not isinstance(v, bool)), 0.0)
-    given = [*pads, 0, 0, 0, 0][:4]
-    if mode != "constant" or min(given) < 0 or any(pads[4:]):
-        raise Unsupported("pads by reflection, by repetition, by cutting, or channels; pad rows and columns with a constant")
-    left, right, top, bottom = given
-    return [g.Pad((top, left, bottom, right), float(value))], [x]
+    rank = len(x.meta["val"].shape) - 1
+    given = [*pads, *[0] * (2 * rank)]
+    if mode != "constant" or min(given) < 0 or any(given[2 * rank :]):
+        raise Unsupported("pads by reflection, by repetition, by cutting, or the batch; pad rows and columns with a constant")
+    return [g.Pad(tuple((given[2 * n], given[2 * n + 1]) for n in reversed(range(rank))), float(value))], [x]
 
 
 OPERATIONS: dict[str, Callable[..., Made]] = {

@@ -156,10 +156,19 @@ class AveragePool:
 
 @dataclass(frozen=True)
 class Pad:
-    """Margins (top, left, bottom, right) of one value around a map."""
+    """Margins of one value, (before, after) for each axis."""
 
-    pad: tuple[int, int, int, int]
+    pads: tuple[tuple[int, int], ...]
     value: float
+
+    @property
+    def around(self) -> tuple[int, int, int, int] | None:
+        """top, left, bottom, right of a map [C, rows, columns] or line [C, columns]; None where channels are padded."""
+        (channels, *ends), rank = self.pads, len(self.pads)
+        if rank not in (2, 3) or channels != (0, 0):
+            return None
+        (top, bottom), (left, right) = ends if rank == 3 else ((0, 0), ends[0])
+        return top, left, bottom, right
 
 
 @dataclass(frozen=True)

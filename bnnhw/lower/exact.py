@@ -75,6 +75,10 @@ class Step:
     at: Fraction
     closed: bool
 
+    def passed(self, x: Fraction) -> bool:
+        """Whether a number passes."""
+        return x > self.at or (self.closed and x == self.at)
+
 
 Quantiser = g.Quantise | g.Bipolar | g.Truncate | g.Round
 
@@ -211,10 +215,6 @@ def _end(end: float, y: Fraction) -> Fraction:
 def rounded(mode: str, x: Fraction) -> int:
     """The integer that a mode of rounding gives."""
     level = floor(x) - 1
-    while _passes(x, _rounded(mode, level + 1)):
+    while _rounded(mode, level + 1).passed(x):
         level += 1
     return level
-
-
-def _passes(x: Fraction, step: Step) -> bool:
-    return x > step.at or (step.closed and x == step.at)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from typing import Any
 
+import numpy as np
+
 from bnnhw.ir import graph as g
+from bnnhw.ir.encoding import I64
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.window import Shape
 from bnnhw.lower import exact as x
@@ -46,6 +50,38 @@ class InputAs:
         raise BnnhwError(f"input {text[:60]!r}: is no kind of frames; give {KINDS}, of 2 to 16 bits")
 
 
+def _first(graph: g.Graph) -> g.Sizes:
+    """Shape of the input, channels first: as the first operation leaves it that moves its axes, where those are channels last."""
+    name, shape = graph.input, graph.shape
+    for node in graph.nodes:
+        if name not in node.inputs:
+            continue
+        match node.operation:
+            case g.Transpose(order=order) if len(order) == 3:
+                return tuple(shape[n] for n in order)
+            case g.Reshape(shape=after) if len(after) == 3 and len(shape) == 3:
+                return after
+            case g.Scale() | g.Shift() | g.Clip() | g.Quantise() | g.Bipolar() | g.Round() | g.Pad():
+                name = node.output
+            case _:
+                return shape
+    return shape
+
+
+def places(graph: g.Graph, shape: Shape) -> I64:
+    """Place of each element of the graph's input among those of the port [C * rows * columns]."""
+    name, ids = graph.input, np.arange(prod(shape))
+    for node in graph.nodes:
+        if name in node.inputs:
+            match node.operation:
+                case g.Transpose(order=order) if len(order) == 3:
+                    return ids.reshape([graph.shape[n] for n in order]).transpose(np.argsort(order))
+                case g.Reshape() | g.Conv() | g.Dense():
+                    break
+            name = node.output
+    return ids.reshape(graph.shape)
+
+
 class Port:
     """The input in the making: its rule is settled by what reads it first."""
 
@@ -56,7 +92,7 @@ class Port:
     @staticmethod
     def of(graph: g.Graph, asked: InputAs | None) -> Port:
         """The port of a graph: of pixels x = p/255 where it takes a map and nothing is asked for."""
-        match graph.shape:
+        match _first(graph):
             case (int(features),):
                 shape = (features, 1, 1)
             case (int(channels), int(length)):

@@ -26,7 +26,7 @@ from bnnhw.ir.trained import Close, TrainedNetwork
 from bnnhw.ir.window import Shape, slide
 from bnnhw.lower import exact as x
 from bnnhw.lower.grid import whole_codes
-from bnnhw.lower.inputs import InputAs, Port
+from bnnhw.lower.inputs import InputAs, Port, places
 from bnnhw.lower.weights import LARGEST_WEIGHT
 
 MOST_MULTIPLE = 1 << 12
@@ -66,6 +66,8 @@ class Recognised:
 
     trained: TrainedNetwork
     seen: tuple[Seen, ...]
+    places: I64
+    """Place of each element of the graph's input among those of a frame [C * rows * columns]."""
 
 
 @dataclass(eq=False)
@@ -179,8 +181,7 @@ class _Recogniser:
     def entrance(self) -> _Value:
         """The network's input."""
         shape = self.port.shape
-        ids = np.arange(prod(shape)).reshape(self.graph.shape)
-        return _Value(INPUT, shape, ids, (self.port.start,), self.port.ends, out=shape, node=self.graph.input)
+        return _Value(INPUT, shape, places(self.graph, shape), (self.port.start,), self.port.ends, out=shape, node=self.graph.input)
 
     def result(self, last: str) -> Recognised:
         """All that was found."""
@@ -191,14 +192,14 @@ class _Recogniser:
             topology = Topology.model_validate(described)
         except ValidationError as e:
             raise BnnhwError(f"{self.graph.source}: {first_problem(e, 'network')}") from None
-        return Recognised(TrainedNetwork(topology, self.tensors, tuple(self.close)), tuple(self.seen))
+        return Recognised(TrainedNetwork(topology, self.tensors, tuple(self.close)), tuple(self.seen), places(self.graph, self.port.shape))
 
     # Nodes.
 
     def run(self, node: g.Node, ins: list[_Value]) -> _Value:
         """What a node gives."""
         self.node, value, name = node, ins[0], node.name
-        if any(v.padded for v in ins) and not isinstance(node.operation, g.Conv | g.MaxPool):
+        if any(v.padded for v in ins) and not isinstance(node.operation, g.Conv | g.MaxPool | g.Transpose):
             raise _Problem("takes a padded map, as only convolutions and max pools can; pad right before those")
         match node.operation:
             case g.Quantise() | g.Bipolar() | g.Truncate() | g.Round():
@@ -223,7 +224,7 @@ class _Recogniser:
             case g.AveragePool():
                 return self.average(name, node.operation, value)
             case g.Pad():
-                return replace(_as_map(value), padded=node.operation)
+                return replace(value, padded=node.operation)
             case g.Add(negate=negate):
                 second = ins[1].after(x.Affine.of(ins[1].channels, -1)) if negate else ins[1]
                 return self.add(name, value, second)
@@ -232,7 +233,8 @@ class _Recogniser:
             case g.Reshape(shape=shape):
                 return replace(value, ids=value.ids.reshape(shape))
             case g.Transpose(order=order):
-                return replace(value, ids=value.ids.transpose(order))
+                moved = None if value.padded is None else g.Pad(tuple(value.padded.pads[n] for n in order), value.padded.value)
+                return replace(value, ids=value.ids.transpose(order), padded=moved)
             case g.Rank():
                 return value
 
@@ -266,20 +268,21 @@ class _Recogniser:
     def conv(self, name: str, conv: g.Conv, value: _Value) -> _Value:
         """A convolution, its sums not written yet."""
         value = _as_map(value)
-        around, at = (value.padded.pad, value.padded.value) if value.padded else (conv.pad, 0.0)
-        if value.padded and any(conv.pad) and at != 0:
-            raise _Problem(f"pads with 0 what is padded with {at:g}; pad once")
+        around, at = conv.pad, 0.0
         if value.padded:
-            around = (around[0] + conv.pad[0], around[1] + conv.pad[1], around[2] + conv.pad[2], around[3] + conv.pad[3])
+            extra, at = _around(value.padded), value.padded.value
+            if any(conv.pad) and at != 0:
+                raise _Problem(f"pads with 0 what is padded with {at:g}; pad once")
+            around = (conv.pad[0] + extra[0], conv.pad[1] + extra[1], conv.pad[2] + extra[2], conv.pad[3] + extra[3])
         operand = self.operand(value)
         codes, unit = self.weights(conv.weights)
         groups, (o, each, *kernel) = conv.groups, codes.shape
         if o % groups or each * groups != operand.shape[0]:
             raise _Problem(f"its weights {codes.shape} in {groups} groups do not fit {operand.shape[0]} channels; mend the model")
-        multiple, offset = (v.reshape(groups, each) for v in (operand.multiple, operand.offset))
+        multiple, offset = operand.multiple.reshape(groups, each), operand.offset.reshape(groups, each)
         group = np.arange(o) // (o // groups)
         whole = codes * multiple[group][:, :, None, None]
-        addend = self.bias(conv.bias, o) + unit * _offsets(codes.sum((2, 3)), offset[group])
+        addend = self.bias(conv.bias, o) + unit * _offsets(codes.sum((2, 3)), offset, group)
         _, rows, columns = operand.shape
         stride, dilation = conv.stride, conv.dilation
         out = tuple(
@@ -312,7 +315,7 @@ class _Recogniser:
         channel = value.ids // pixels
         whole = np.zeros((o, prod(operand.shape)), np.int64)
         whole[:, value.ids] = codes * operand.multiple[channel]
-        addend = self.bias(dense.bias, o) + unit * _offsets(codes, np.broadcast_to(operand.offset[channel], codes.shape))
+        addend = self.bias(dense.bias, o) + unit * _offsets(codes, operand.offset[channel][None], np.zeros(o, np.int64))
         return self.product("dense", {"name": name, "out": o}, operand, whole, unit, addend, operand.ends, (o, 1, 1))
 
     def product(
@@ -395,7 +398,7 @@ class _Recogniser:
         if value.stream == INPUT and value.levels is None:
             return self.quantised_input(node, quantiser, value)
         if value.levels is not None:
-            same = self.unchanged(quantiser, value)
+            same = self.unchanged(quantiser, value) or self.merged(quantiser, value)
             if same is not None:
                 return same
             value = self.counted(value, "levels")
@@ -490,10 +493,47 @@ class _Recogniser:
             values, found = x.steps(quantiser, scale[c], _ends(quantiser, value, scale))
             for level in value.levels:
                 real = meaning.factor[c] * level + meaning.addend[c]
-                passed = sum(real > s.at or (s.closed and real == s.at) for s in found)
+                passed = sum(step.passed(real) for step in found)
                 if values[passed] * scale[c] != real:
                     return None
         return value
+
+    def merged(self, quantiser: x.Quantiser, value: _Value) -> _Value | None:
+        """A quantiser right behind the quantiser of levels that nobody else reads, as one; None where they are not."""
+        streams = self.behind_pools(value.stream)
+        layer = next((d for d in self.layers if d["name"] == streams[-1]), None)
+        meaning = x.composed(value.pieces, value.channels)
+        alone = all(self.graph.uses.get(t, 0) == 1 for t in value.tensors)
+        if layer is None or layer["type"] != "levels" or meaning is None or not alone or any(f <= 0 for f in meaning.factor):
+            return None
+        assert value.levels is not None
+        scale = self.scales(quantiser, value)
+        ends = _ends(quantiser, value, scale)
+        old = self.tensors[f"{streams[-1]}.thresholds"]
+        values: list[int] = []
+        rows = []
+        for c in range(value.channels):
+            reals = [meaning.factor[c] * level + meaning.addend[c] for level in value.levels]
+            values, found = x.steps(quantiser, scale[c], ends)
+            rows.append([sum(not step.passed(real) for real in reals) for step in found])
+        places = np.array(rows, np.int64)
+        full = np.concatenate([np.full((value.channels, 1), -float(x.NEVER)), old, np.full((value.channels, 1), float(x.NEVER))], axis=1)
+        thresholds = np.take_along_axis(full, places, axis=1)
+        if isinstance(quantiser, g.Bipolar) and quantiser.zero_to == 0 and (thresholds[:, 0] == thresholds[:, 1]).all():
+            values, thresholds = [-1, 1], thresholds[:, :1]
+        self.tensors |= {f"{streams[-1]}.thresholds": thresholds, f"{streams[-1]}.values": np.array(values, np.int32)}
+        self.seen = [one for one in self.seen if one.stream not in streams]
+        out = x.Affine(_out_scale(quantiser, scale), x.Affine.of(value.channels).addend)
+        return replace(value, pieces=(out,), levels=tuple(values), ends=(values[0], values[-1]), tensors=())
+
+    def behind_pools(self, stream: str) -> list[str]:
+        """A layer and those that it pools, back to what is no max pool."""
+        found = [stream]
+        names = [layer["name"] for layer in self.layers]
+        while found[-1] in names and self.layers[names.index(found[-1])]["type"] == "maxpool":
+            at = names.index(found[-1])
+            found.append(self.layers[at].get("inputs", [names[at - 1]])[0])
+        return found
 
     def scales(self, quantiser: x.Quantiser, value: _Value) -> x.Fractions:
         """[C] the quantiser's scale."""
@@ -612,7 +652,7 @@ class _Recogniser:
         if value.padded:
             if value.padded.value > -LOWEST or any(pool.pad):
                 raise _Problem("pools a padded map; pad inside the pool, where margins never win")
-            pool = replace(pool, pad=value.padded.pad)
+            pool = replace(pool, pad=_around(value.padded))
             value = replace(value, padded=None)
         shape = _slid(value.out, pool.kernel, pool.stride, pool.pad)
         if any(2 * p > k for p, k in zip(pool.pad, pool.kernel * 2, strict=True)):
@@ -719,19 +759,27 @@ class _Operand:
         return int(at) if at.denominator == 1 else float(at)
 
 
-def _offsets(codes: I64, offset: x.Fractions) -> x.Fractions:
-    """[O] sum of codes times offsets, both [O, K]."""
-    if all(v == 0 for v in offset.ravel()[:1]) and not any(offset.ravel()):
-        return np.array([Fraction(0)] * len(codes), object)
-    return np.array(
-        [sum((int(w) * o for w, o in zip(row, given, strict=True) if w), Fraction(0)) for row, given in zip(codes, offset, strict=True)], object
-    )
+def _offsets(codes: I64, offset: x.Fractions, group: I64) -> x.Fractions:
+    """[O] sum of codes [O, K] times the offsets [groups, K] of each output's group."""
+    total = np.array([Fraction(0)] * len(codes), object)
+    for value in set(offset.ravel()) - {0}:
+        at = offset == value
+        total = total + value * (codes * at[group]).sum(1).astype(object)
+    return total
 
 
 def _plain_ids(value: _Value) -> I64:
     """Places of a product's own output."""
     assert value.product is not None
     return np.arange(prod(value.shape)).reshape(value.shape if value.product.spec["type"] == "conv" else value.shape[:1])
+
+
+def _around(padded: g.Pad) -> tuple[int, int, int, int]:
+    """Margins of a map."""
+    found = padded.around
+    if found is None:
+        raise _Problem("takes channels that are padded; pad rows and columns")
+    return found
 
 
 def _tall(scale: g.F64) -> g.F64:

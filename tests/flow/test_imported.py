@@ -84,6 +84,19 @@ def test_tfc_in_rtl_equals_golden(models_folder: Path, data_folder: Path, tmp_pa
     assert report.passed
 
 
+def test_a_larq_network_gives_its_labels(tmp_path: Path) -> None:
+    """Exported by tests/support/larq/make.py: channels last, sign(sign(x) + 0.1), margins of ones, batch norms melted into weights."""
+    folder = Path(random_integer.__file__).parent / "larq"
+    with np.load(folder / "expected.npz") as z:
+        frames, labels = z["frames"], z["outputs"].argmax(1)
+    found = check(onnx_model(folder / "net.onnx"), 24, Frames(frames, None, "saved"), 0)
+    assert found.equal and len(found.layers) == 2, found.parted
+    made = bnnhw.generate(folder / "net.onnx", tmp_path / "d", fps=1000)
+    assert [type(layer).__name__ for layer in made.network.layers] == ["MatVec", "Pool", "MatVec", "MatVec"]
+    assert (run(made.network, frames.reshape(-1, 1, 12, 12)).labels == labels).all()
+    assert bnnhw.verify(tmp_path / "d", frames=3).passed
+
+
 def brevitas_net() -> Any:
     """Convolutions, dense layers, two kinds of quantisers, a residual add of one quantiser's tensors."""
     torch = pytest.importorskip("torch")
