@@ -1,5 +1,5 @@
 """Readers of trained networks, one file a source."""
 
-from bnnhw.frontend.yaml_net import expected_file, load, read_topology, zoo_names
+from bnnhw.frontend.yaml_net import expected_file, load, read_topology, recipe_names, zoo_names
 
-__all__ = ["expected_file", "load", "read_topology", "zoo_names"]
+__all__ = ["expected_file", "load", "read_topology", "recipe_names", "zoo_names"]

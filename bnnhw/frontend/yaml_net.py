@@ -14,11 +14,17 @@ from bnnhw.ir.topology import Topology
 from bnnhw.ir.trained import TrainedNetwork
 
 ZOO = Path(__file__).parents[1] / "zoo"
+RECIPES = ZOO / "recipes"
 
 
 def zoo_names() -> list[str]:
     """Names that `--net` takes besides paths."""
     return sorted(p.stem for p in ZOO.glob("*.yaml"))
+
+
+def recipe_names() -> list[str]:
+    """Names of networks without weights, for `bnnhw train`."""
+    return sorted(p.stem for p in RECIPES.glob("*.yaml"))
 
 
 def find_net(net: str | Path) -> Path:
@@ -29,6 +35,8 @@ def find_net(net: str | Path) -> Path:
     name = str(net).removesuffix(".yaml")
     if name in zoo_names():
         return ZOO / f"{name}.yaml"
+    if name in recipe_names():
+        return RECIPES / f"{name}.yaml"
     raise BnnhwError(f"network {str(net)[:200]!r}: neither a file nor one of the zoo ({', '.join(zoo_names())})")
 
 
@@ -57,6 +65,10 @@ def load(net: str | Path, weights: str | Path | None = None) -> TrainedNetwork:
     `weights` overrides the file that the description names, which is relative to it.
     """
     topology, path = read_topology(net)
+    if weights is None and path.parent == RECIPES:
+        raise BnnhwError(
+            f"network {path.stem!r}: is a recipe without weights; bnnhw train --net {path.stem} --out FOLDER, then --net FOLDER/network.yaml"
+        )
     if weights is None and topology.weights is None:
         raise BnnhwError(f"{path}: names no weights file; add 'weights:' or pass --weights")
     file = Path(weights) if weights is not None else path.parent / str(topology.weights)
