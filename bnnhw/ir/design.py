@@ -248,8 +248,8 @@ def lane_channels(layer: Layer) -> int:
 
 
 def port_bits(code: Format) -> int:
-    """Bits of an element at the output port: numbers in whole bytes."""
-    return next(b for b in (8, 16, 32, 64) if b >= code.bits) if isinstance(code, Integers) else code.planes
+    """Bits of an element at a port: numbers in whole bytes, levels in a power of two."""
+    return next(b for b in (8, 16, 32, 64) if b >= code.bits) if isinstance(code, Integers) else 1 << (code.planes - 1).bit_length()
 
 
 def buffer_rows(layer: Windowed) -> int:
@@ -294,7 +294,7 @@ def check(net: Network, design: Design) -> None:
             f"layer {last.name!r}: a network ends in sums or single bits, this gives levels of {last.out.planes}; end with a dense layer"
         )
     ports = (
-        ("input", design.input_lanes, net.x.planes, prod(net.port.shape)),
+        ("input", design.input_lanes, port_bits(net.x), prod(net.port.shape)),
         ("output", design.output_lanes, port_bits(last.out), prod(last.out_shape)),
     )
     for what, lanes, bits, elements in ports:

@@ -66,14 +66,17 @@ class Parts(Wiring):
         """The input port of `lanes` elements a beat; a wire for each of its readers."""
         c, rows, columns = self.net.port.shape
         elements = c * rows * columns
-        end = self.edge("bnn_frame", "input_frame", Stream(elements, elements, lanes, 1, self.net.x.planes), ())
+        bits, code = d.port_bits(self.net.x), self.net.x
+        end = self.edge("bnn_frame", "input_frame", Stream(elements, elements, lanes, 1, bits), ())
         if any(isinstance(layer, MatVec) and layer.writable for layer in self.net.layers):
             s = end.stream
             parameters: dict[str, int | str] = {"DATA_W": s.width, "N_BEATS": s.beats, "BEAT_W": index_bits(s.beats)}
             end = self.add("bnn_hold", "input_hold", PORT, parameters, (end,), s, s.beats)
         end = self.queue(PORT, "input_fifo", end, 2)
-        if isinstance(self.net.x, Encoding) and self.net.x.planes > 1:
-            end = self.planes(PORT, "input", end)
+        if bits > 1 and (isinstance(code, Encoding) or bits > code.bits):
+            end = self.planes(PORT, "input", end, code.planes)
+        if isinstance(code, Integers) and bits > code.bits:
+            end = self.whole(PORT, "input", end)
         return self.forked(PORT, "input", end, len(self.net.readers[PORT]))
 
     def published(self, layer: Layer, f: d.Folding, end: Wire) -> list[Wire]:

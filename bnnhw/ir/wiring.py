@@ -52,17 +52,17 @@ class Wiring:
         fork = self.add("bnn_fork", f"{name}_fork", layer, {"DATA_W": s.width, "N_OUT": readers}, (end,), s, s.beats, branches=readers)
         return [Wire(fork.source, s, branch) for branch in range(readers)]
 
-    def planes(self, layer: str, name: str, end: Wire) -> Wire:
-        """Elements of several bits to planes: wires only."""
-        s = end.stream
-        m = Stream(s.elements, s.vector, s.lanes, s.elem_bits)
-        return self.add("bnn_planes", f"{name}_planes", layer, {"LANES": s.lanes, "PLANES": s.elem_bits}, (end,), m, m.beats)
+    def planes(self, layer: str, name: str, end: Wire, bits: int | None = None) -> Wire:
+        """The low bits of elements, or all, to planes: wires only."""
+        s, low = end.stream, bits or end.stream.elem_bits
+        m = Stream(s.elements, s.vector, s.lanes, low)
+        return self.add("bnn_planes", f"{name}_planes", layer, {"LANES": s.lanes, "PLANES": low, "ELEM_W": s.elem_bits}, (end,), m, m.beats)
 
     def whole(self, layer: str, name: str, end: Wire) -> Wire:
         """Planes to whole elements: the same wires the other way round."""
         s = end.stream
         m = Stream(s.elements, s.vector, s.lanes, 1, s.planes)
-        return self.add("bnn_planes", f"{name}_whole", layer, {"LANES": s.planes, "PLANES": s.lanes}, (end,), m, m.beats)
+        return self.add("bnn_planes", f"{name}_whole", layer, {"LANES": s.planes, "PLANES": s.lanes, "ELEM_W": s.lanes}, (end,), m, m.beats)
 
     def adapt(self, layer: str, name: str, end: Wire, vector: int, lanes: int) -> Wire:
         """Width converters to vectors of `vector` elements, `lanes` a beat.

@@ -134,9 +134,10 @@ def _lanes(layer: Layer, f: d.Folding, interval: int) -> int:
 
 def input_lanes(net: Network, interval: int) -> int:
     """Narrowest input port, in power-of-two bytes, whose beats fit the interval; at most that of a whole frame."""
-    elements, lanes = prod(net.port.shape), max(1, 8 // net.x.planes)
+    elements, bits = prod(net.port.shape), d.port_bits(net.x)
+    lanes = max(1, 8 // bits)
     while ceil(elements / lanes) > interval and lanes < elements:
-        lanes = min(2 * lanes, d.frame_lanes(net.x.planes, elements))
+        lanes = min(2 * lanes, d.frame_lanes(bits, elements))
     return lanes
 
 

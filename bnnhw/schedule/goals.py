@@ -159,7 +159,7 @@ class Folder:
     @cached_property
     def _least_interval(self) -> int:
         """Cycles a frame below which ports would have too wide beats."""
-        last, bits = self.net.layers[-1], (self.net.x.planes, d.port_bits(self.net.layers[-1].out))
+        last, bits = self.net.layers[-1], (d.port_bits(self.net.x), d.port_bits(self.net.layers[-1].out))
         elements = (prod(self.net.port.shape), prod(last.out_shape))
         return max(1 if self.most_port_bits == inf else ceil(n * b / self.most_port_bits) for n, b in zip(elements, bits, strict=True))
 

@@ -74,7 +74,7 @@ MUTANTS = [
     ("bnn_table", "entries[bnn_get<P::IN_W>(x, i * P::IN_W)]", "entries[bnn_get<P::IN_W>(x, 0)]"),
     ("bnn_gather", "(minus ? -number : number)", "(minus && false ? -number : number)"),
     ("bnn_gather", "const int64_t number = use ?", "const int64_t number = use || true ?"),
-    ("bnn_planes", "q * P::LANES + i, bnn_get<1>(x, i * P::PLANES + q)", "i * P::PLANES + q, bnn_get<1>(x, i * P::PLANES + q)"),
+    ("bnn_planes", "q * P::LANES + i, bnn_get<1>(x, i * P::ELEM_W + q)", "i * P::PLANES + q, bnn_get<1>(x, i * P::ELEM_W + q)"),
     ("bnn_frame", "if (last && P::TAIL_W < P::DATA_W) beat &=", "if (false) beat &="),
     ("bnn_bits", "if (low + W > 64) found |=", "if (false) found |="),
     ("bnn_bits", "if (low + W > 64) words[word + 1] |=", "if (false) words[word + 1] |="),

@@ -20,8 +20,12 @@ from bnnhw.imports import check, onnx_model
 from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Network
 from bnnhw.lower import lower
+from bnnhw.schedule import fold_for_interval
+from bnnhw.verify.csim import CSimulation
 from bnnhw.verify.frames import Frames, random_frames
+from bnnhw.verify.rtl import Simulation
 from support import random_integer
+from support.ports import PORTS, behind, direct
 from support.published import lfc
 
 warnings.filterwarnings("ignore", module="onnxruntime")
@@ -218,3 +222,17 @@ def test_imported_models_go_out_and_come_back(models_folder: Path, tmp_path: Pat
     outputs = run_onnx(path, x.astype(np.float32))["global_out"]
     assert (outputs == run(net, x).outputs).all()
     assert (outputs.reshape(8, -1).argmax(1) == expected["logits_qonnx"][:8].argmax(1)).all()
+
+
+# Ports of every kind.
+
+
+def test_every_kind_of_port_in_rtl_and_c_simulation(tmp_path: Path) -> None:
+    nets = [behind(name)[0] for name in PORTS]
+    chosen = [(net, fold_for_interval(net, 60, 100.0)) for net in nets]
+    frames = [random_frames(net.port, 6, 3) for net in nets]
+    rtl = Simulation(chosen, tmp_path / "rtl").run(frames, stalls="random")
+    csim = CSimulation(chosen, tmp_path / "csim", optimise=0, sanitise=True).run(frames)
+    for name, x, *runs in zip(PORTS, frames, rtl, csim, strict=True):
+        for seen in runs:
+            assert (seen.outputs.reshape(6, 4) == direct(name, x)).all(), name

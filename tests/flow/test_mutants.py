@@ -63,7 +63,7 @@ RTL = [
     ("bnn_gearbox", "if (!apart_q) held_q", "held_q"),
     ("bnn_gearbox", "pop && !apart_q ? held_q[STEP_W+:STEP_W] : held_q[STEP_W-1:0]", "held_q[STEP_W-1:0]"),
     ("bnn_fifo", "assign s_ready = count_q != FULL;", "assign s_ready = 1'b1;"),
-    ("bnn_planes", "s_data[i*PLANES+q]", "s_data[i*PLANES+PLANES-1-q]"),
+    ("bnn_planes", "s_data[i*ELEM_W+q]", "s_data[i*ELEM_W+PLANES-1-q]"),
     ("bnn_pad", "{element[S_ELEM_W-1]}", "{1'b0}"),
     ("bnn_affine", "sum * scale + bias", "sum + bias"),
     ("bnn_affine", "exact >>> SHIFT", "exact"),

@@ -17,12 +17,15 @@ import bnnhw
 from bnnhw import golden
 from bnnhw.emit.host import emit_host
 from bnnhw.ir.encoding import Integers
+from bnnhw.ir.errors import BnnhwError
 from bnnhw.ir.integer import Network
 from bnnhw.ir.layout import pack_frames, pack_outputs
 from bnnhw.ir.pipeline import pipeline
 from bnnhw.ir.store import network_bytes
 from bnnhw.lower import lower
+from bnnhw.schedule import fully_folded
 from bnnhw.verify.frames import random_frames
+from support.ports import PORTS, behind, direct
 from support.random_nets import random_case, random_design
 
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror", "-O1"]
@@ -110,6 +113,36 @@ def test_bytes_of_the_drivers_are_those_of_the_ports(seed: int, tmp_path: Path) 
     assert np.array_equal(accelerator.classify(x), net.labels(want.outputs))
     if seed % 6 == 0:
         c_bytes(tmp_path, x, packed, out, want.outputs, net.labels(want.outputs))
+
+
+@pytest.mark.parametrize("name", PORTS)
+def test_bytes_of_every_kind_of_port(name: str, tmp_path: Path) -> None:
+    net, _ = behind(name)
+    design = fully_folded(net, 100.0)
+    chain, x = pipeline(net, design), random_frames(net.port, 20, 1)
+    assert np.array_equal(golden.run(net, x).outputs.reshape(20, 4), direct(name, x))
+    accelerator = host.Accelerator(written(net, design, tmp_path))
+    packed = accelerator.layout.pack(x)
+    port = pack_frames(net, chain.source, x).reshape(len(x), -1)
+    assert np.array_equal(packed, port[:, : packed.shape[1]]) and not port[:, packed.shape[1] :].any()
+    assert np.array_equal(accelerator.run(x).reshape(20, 4), direct(name, x))
+    want = golden.run(net, x, trace=True)
+    out = pack_outputs(net, chain.sink, want.layers["fc"]).reshape(len(x), -1)[:, : accelerator.layout.output["bytes"]]
+    c_bytes(tmp_path, x, packed, out, want.outputs, want.labels)
+    for wrong in (net.port.ends[0] - 1, net.port.ends[1] + 1):
+        with pytest.raises(host.HostError, match="frames hold values"):
+            accelerator.layout.pack(np.full((1, 2, 3, 3), wrong))
+        with pytest.raises(BnnhwError, match="frames hold values"):
+            net.port.levels(np.full((1, 2, 3, 3), wrong))
+    if net.port.real is None:
+        return
+    unit, offset = net.port.real
+    real = np.random.default_rng(2).normal(0, 3, (20, 2, 3, 3))
+    rounded = np.clip(np.rint((real - offset) / unit), *net.port.ends).astype(np.int64)
+    assert np.array_equal(net.port.rounded(real), rounded)
+    assert np.array_equal(accelerator.layout.pack(real), accelerator.layout.pack(rounded))
+    with pytest.raises(BnnhwError, match="NaN or infinity"):
+        net.port.levels(real * np.nan)
 
 
 def c_bytes(folder: Path, x: Any, packed: Any, raw: Any, outputs: Any, labels: Any) -> None:

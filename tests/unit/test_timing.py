@@ -29,7 +29,7 @@ THRESHOLD: dict[str, int | str] = {
 }  # fmt: skip
 POOL: dict[str, int | str] = {"LANES": 4, "PLANES": 1, "ORDER": 0, "RANK_W": 1, "RANKS": 0, "N_TAPS": 4, "TAP_W": 2}
 FIFO: dict[str, int | str] = {"DATA_W": 8, "N_WORDS": 2, "ADDR_W": 1}
-PLANES: dict[str, int | str] = {"LANES": 4, "PLANES": 1}
+PLANES: dict[str, int | str] = {"LANES": 4, "PLANES": 1, "ELEM_W": 1}
 
 
 def instance(module: str, name: str, parameters: dict[str, int | str], *reads: str) -> Instance:
