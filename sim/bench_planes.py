@@ -12,7 +12,20 @@ from sim.streams import rng_for
 
 CORNERS = {
     f"lanes_{lanes}_planes_{planes}_of_{bits}": Corner({"LANES": lanes, "PLANES": planes, "ELEM_W": bits})
-    for lanes, planes, bits in ((1, 1, 1), (1, 8, 8), (8, 1, 1), (2, 2, 2), (3, 8, 8), (7, 5, 5), (31, 2, 2), (32, 3, 3), (33, 8, 8), (4, 3, 4), (1, 12, 16), (2, 1, 8))
+    for lanes, planes, bits in (
+        (1, 1, 1),
+        (1, 8, 8),
+        (8, 1, 1),
+        (2, 2, 2),
+        (3, 8, 8),
+        (7, 5, 5),
+        (31, 2, 2),
+        (32, 3, 3),
+        (33, 8, 8),
+        (4, 3, 4),
+        (1, 12, 16),
+        (2, 1, 8),
+    )
 }
 
 

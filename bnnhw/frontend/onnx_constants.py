@@ -134,6 +134,8 @@ def _times(_: dict[str, Any], x: Constant, y: Constant) -> Constant:
 
 def _divided(_: dict[str, Any], x: Constant, y: Constant) -> Constant:
     a, b = plain(x), plain(y)
+    if isinstance(x, Codes) and not isinstance(y, Codes) and (b != 0).all():
+        return Codes(x.integers, x.scale / b.astype(np.float64))
     return a / b if a.dtype.kind == "f" else np.trunc(a / b).astype(a.dtype)
 
 
@@ -162,6 +164,13 @@ def _clip(a: dict[str, Any], x: Constant, low: Constant | None = None, high: Con
     return np.clip(plain(x), least, most).astype(plain(x).dtype)
 
 
+def _cast(a: dict[str, Any], x: Constant) -> Constant:
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    kind = tensor_dtype_to_np_dtype(int(a["to"]))
+    return x if isinstance(x, Codes) and kind == np.float32 else plain(x).astype(kind)
+
+
 def _gather(a: dict[str, Any], x: Constant, index: Constant) -> NDArray:
     return np.take(plain(x), plain(index).astype(np.int64), axis=int(a.get("axis", 0)))
 
@@ -175,7 +184,7 @@ def _one(f: Callable[[NDArray], NDArray]) -> Callable[..., NDArray]:
 
 
 FOLDED: dict[str, Callable[..., Constant]] = {
-    "Constant": _constant, "Identity": lambda _, x: x, "Cast": lambda _, x: x, "Dropout": lambda _, x, *rest: x,
+    "Constant": _constant, "Identity": lambda _, x: x, "Cast": _cast, "Dropout": lambda _, x, *rest: x,
     "Quant": _quant, "IntQuant": _quant, "BipolarQuant": _bipolar,
     "Transpose": _transpose, "Reshape": _reshape, "Flatten": _flatten, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze,
     "Concat": lambda a, *xs: np.concatenate([plain(x) for x in xs], int(a.get("axis", 0))), "Gather": _gather, "Slice": _slice,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.frontend.onnx_constants import FOLDED, Constant, fold
-from bnnhw.frontend.onnx_ops import IGNORED, OPERATIONS, RANKS, Unsupported, Variable, Walk
+from bnnhw.frontend.onnx_ops import IGNORED, OPERATIONS, RANKS, Unsupported, Variable, Walk, kept
 from bnnhw.ir import graph as g
 from bnnhw.ir.errors import BnnhwError
 
@@ -27,11 +27,18 @@ DOMAINS = ("", "ai.onnx", "onnx.brevitas", "finn.custom_op.general", "qonnx.cust
 
 def read_onnx(path: Path) -> g.Graph:
     """The graph of an ONNX file. Errors: BnnhwError, for all unsupported operators at once."""
+    try:
+        return _read(path)
+    except (ValueError, IndexError, TypeError, KeyError, AttributeError) as e:  # a damaged model trips whatever reads it
+        raise BnnhwError(f"{path}: damaged or no ONNX model ({type(e).__name__}); export it again") from None
+
+
+def _read(path: Path) -> g.Graph:
     model = load_model(path)
     graph, source = model.graph, str(path)
     constants = {i.name: _array(i, path) for i in graph.initializer}
     inputs = [i for i in graph.input if i.name not in constants]
-    if len(inputs) != 1 or len(graph.output) < 1:
+    if len(inputs) != 1 or not _one_output(graph):
         raise BnnhwError(f"{source}: has {len(inputs)} inputs and {len(graph.output)} outputs; export a model of one input and one output")
     nodes = _ordered(graph, source)
     shape = _shape(inputs[0], source)
@@ -44,6 +51,9 @@ def read_onnx(path: Path) -> g.Graph:
     last = walk.variables.get(output)
     if last is None:
         raise BnnhwError(f"{source}: its output does not depend on its input; export the model again")
+    for node in nodes:
+        if node.op_type in RANKS and list(node.input[:1]) == [output]:
+            _check_rank(node, last.shape, source)
     return g.Graph(_title(path), source, inputs[0].name, shape[1:], tuple(walk.nodes), last.name)
 
 
@@ -132,16 +142,37 @@ def _ordered(graph: onnx.GraphProto, source: str) -> list[onnx.NodeProto]:
         raise BnnhwError(f"{source}: its nodes run in a cycle, {names}; mend the model") from None
 
 
+def _one_output(graph: onnx.GraphProto) -> bool:
+    """Whether the model has one output, or those of one TopK."""
+    if len(graph.output) < 2:
+        return len(graph.output) == 1
+    names = {o.name for o in graph.output}
+    return any(node.op_type == "TopK" and names <= set(node.output) for node in graph.node)
+
+
 def _behind_ranks(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> str:
     """The tensor whose first largest element is the label: what softmax, argmax and the like at the end take."""
     maker = {name: node for node in nodes for name in node.output}
     output, ranked = graph.output[0].name, graph.output[0].name
-    while output in maker and maker[output].op_type in (*RANKS, *IGNORED, "Squeeze"):
+    while output in maker and maker[output].op_type in (*RANKS, *IGNORED, "Squeeze") and maker[output].input:
         node = maker[output]
         output = node.input[0]
         if node.op_type in RANKS:
             ranked = output
     return ranked
+
+
+RANKED = "the label is the first largest of [1, classes]"
+
+
+def _check_rank(node: onnx.NodeProto, shape: tuple[int, ...], source: str) -> None:
+    """Refuse ends that take another label than the first largest."""
+    from onnx.helper import get_attribute_value
+
+    a = {x.name: get_attribute_value(x) for x in node.attribute}
+    axis = a.get("axis", 0 if node.op_type == "ArgMax" else -1)
+    if len(shape) != 2 or axis not in (1, -1) or not a.get("largest", 1) or a.get("select_last_index", 0):
+        raise BnnhwError(f"{source}: {node.op_type} {_name(node)!r} ranks {shape} along axis {axis}; {RANKED}: end so, or before it")
 
 
 def _needed(nodes: list[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
@@ -176,18 +207,21 @@ def _step(walk: Walk, node: onnx.NodeProto) -> None:
     """One node: a constant is folded, another becomes an operation."""
     from onnx.helper import get_attribute_value
 
-    attributes = {a.name: _plain(get_attribute_value(a)) for a in node.attribute}
     name = _name(node)
     try:
+        attributes = {a.name: _plain(get_attribute_value(a)) for a in node.attribute}
         if node.op_type == "Shape" and node.input[0] in walk.variables:
             walk.constants[node.output[0]] = np.array(walk.variables[node.input[0]].shape, np.int64)
         elif all(i in walk.constants for i in node.input):
             values: list[Constant | None] = [walk.constants[i] for i in node.input]
-            walk.constants[node.output[0]] = fold(node.op_type, attributes, values, MAX_ELEMENTS)
+            found = fold(node.op_type, attributes, values, MAX_ELEMENTS)
+            if not isinstance(found, g.Codes) and found.dtype.kind == "f" and np.isnan(found).any():
+                raise Unsupported("gives what is no number; mend the model")
+            walk.constants[node.output[0]] = found
         else:
             handler: Callable | None = OPERATIONS.get(node.op_type)
             if node.op_type in IGNORED:
-                walk.variables[node.output[0]] = walk.variables[node.input[0]]
+                walk.variables[node.output[0]] = kept(walk.variables[node.input[0]], node.op_type, attributes)
             elif handler is None:
                 raise Unsupported(f"takes what is computed from the input; {node.op_type} is done on constants only")
             else:
@@ -211,8 +245,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     if hasattr(value, "dims"):
-        from onnx import numpy_helper
+        from onnx import TensorProto, numpy_helper
 
+        if value.data_location == TensorProto.EXTERNAL:
+            raise Unsupported("keeps its number in another file; keep it in the model")
         return np.asarray(numpy_helper.to_array(value))
     return value
 

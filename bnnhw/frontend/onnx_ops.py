@@ -14,7 +14,7 @@ from bnnhw.frontend.onnx_constants import Constant, Unsupported, axes_of, check_
 from bnnhw.ir import graph as g
 from bnnhw.ir.window import slide
 
-__all__ = ["IGNORED", "OPERATIONS", "RANKS", "Unsupported", "Variable", "Walk"]
+__all__ = ["IGNORED", "OPERATIONS", "RANKS", "Unsupported", "Variable", "Walk", "kept"]
 
 RANKS = ("Softmax", "LogSoftmax", "ArgMax", "TopK")
 """At the end, the label stays the first largest before them."""
@@ -27,6 +27,19 @@ class Variable:
 
     name: str
     shape: tuple[int, ...]
+    boolean: bool = False
+    """Whether it is 0 or 1."""
+
+
+FLOATS = (1, 10, 11, 16)
+"""Types of ONNX that Cast may go to: float32, float16, float64, bfloat16."""
+
+
+def kept(v: Variable, kind: str, attributes: dict[str, Any]) -> Variable:
+    """A variable behind an operator without effect. Errors: Unsupported for a Cast that has one."""
+    if kind == "Cast" and attributes.get("to") not in FLOATS and not v.boolean:
+        raise Unsupported("turns numbers into integers; round by a quantiser, and keep floats")
+    return v
 
 
 @dataclass
@@ -128,6 +141,8 @@ def _compared(closed: bool, less: bool) -> Callable[..., None]:
             return [g.Shift(-c), g.Bipolar(np.array(1.0), 1 if closed != less else -1), g.Scale(np.array(side)), g.Shift(np.array(0.5))]
 
         _elementwise(walk, x, y, lambda c: found(c, less), lambda c: found(c, not less))
+        made = walk.variables[walk.output]
+        walk.variables[walk.output] = Variable(made.name, made.shape, True)
 
     return compare
 
@@ -249,6 +264,8 @@ def _margins(
             total = max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n)
             ends.append((total // 2, total - total // 2) if auto == "SAME_UPPER" else (total - total // 2, total // 2))
         return ends[0][0], ends[1][0], ends[0][1], ends[1][1]
+    if auto not in ("NOTSET", "VALID", ""):
+        raise Unsupported(f"has auto_pad {auto!r}; give NOTSET, VALID, SAME_UPPER or SAME_LOWER")
     pads = [int(p) for p in a.get("pads", [0] * (2 * rank))] if auto == "NOTSET" else [0] * (2 * rank)
     if len(pads) != 2 * rank or min(pads, default=0) < 0:
         raise Unsupported(f"has pads {pads}; give two for each axis, none below 0")
@@ -259,6 +276,8 @@ def _out(
     size: tuple[int, ...], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], pad: tuple[int, int, int, int]
 ) -> tuple[int, ...]:
     full = (1, *size) if len(size) == 1 else size
+    if min(*kernel, *stride, *dilation) < 1:
+        raise Unsupported(f"has a kernel {kernel}, stride {stride} and dilation {dilation}; give 1 or more")
     found = tuple(slide(n, k, s, d, a, b) for n, k, s, d, a, b in zip(full, kernel, stride, dilation, pad[:2], pad[2:], strict=True))
     if min(found) < 1 or min(stride) < 1:
         raise Unsupported(f"has a kernel {kernel} that does not fit a map of {full}; mend the model")
@@ -270,6 +289,8 @@ def _conv(walk: Walk, a: dict[str, Any], x: str, w: str, bias: str = "") -> None
     rank = len(v.shape) - 2
     shaped = _weights(weights, lambda m: m.reshape(*m.shape[:2], *((1, m.shape[2]) if rank == 1 else m.shape[2:])))
     o, _, rows, columns = (shaped.integers if isinstance(shaped, g.Codes) else shaped).shape
+    if a.get("kernel_shape") is not None and list(a["kernel_shape"]) != [rows, columns][2 - rank :]:
+        raise Unsupported(f"has kernel_shape {list(a['kernel_shape'])}, weights of {rows}x{columns}; mend the model")
     kernel, stride, dilation = (rows, columns), _two(a.get("strides"), rank, 1), _two(a.get("dilations"), rank, 1)
     pad = _margins(a, v.shape[2:], kernel, stride, dilation)
     added = walk.number(bias, "bias") if bias else None

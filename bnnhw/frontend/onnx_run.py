@@ -30,6 +30,13 @@ def run_onnx(path: Path, frames: NDArray[np.float32]) -> dict[str, NDArray]:
             node.domain = "qonnx.custom_op.general"
     if "qonnx.custom_op.general" not in {o.domain for o in model.opset_import}:
         model.opset_import.add(domain="qonnx.custom_op.general", version=1)
+    stored = {i.name for i in model.graph.initializer}
+    ends = [v.type.tensor_type.shape.dim for v in (*model.graph.input, *model.graph.output) if v.name not in stored]
+    if any(len(dims) and dims[0].dim_value != 1 for dims in ends):  # frames go one by one
+        for dims in ends:
+            for d in dims[:1]:
+                d.dim_value = 1
+        del model.graph.value_info[:]
     found: dict[str, list[NDArray]] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -64,13 +64,14 @@ class _Recorder(torch.fx.Interpreter):
 
 def _run(program: Any, frames: np.ndarray) -> dict[str, np.ndarray]:
     stored, found = {**program.state_dict, **program.constants}, dict[str, list[np.ndarray]]()
+    given = next(n for n, s in zip(program.graph.nodes, program.graph_signature.input_specs, strict=False) if s.target is None)
     with torch.no_grad():
         for frame in frames:
-            x = torch.from_numpy(frame[None].astype(np.float32))
+            x = torch.from_numpy(frame[None].astype(np.float32)).to(given.meta["val"].dtype)
             recorder = _Recorder(program.graph_module)
             recorder.run(*(x if spec.target is None else stored[spec.target] for spec in program.graph_signature.input_specs))
             for name, value in recorder.kept.items():
-                found.setdefault(name, []).append(value.numpy())
+                found.setdefault(name, []).append(value.float().numpy() if value.is_floating_point() else value.numpy())
     return {name: np.concatenate(values) for name, values in found.items() if values[0].ndim and len(values[0]) == 1}
 
 
@@ -104,6 +105,9 @@ class _Reader:
     def graph(self) -> g.Graph:
         """All of it."""
         self.names[self.input] = self.input.name
+        for node in self.fx:
+            if node.op == "call_function" and _kind(node, plain=False).endswith("_") and self._has_views(node):
+                raise BnnhwError(f"{self.title}: {_where(node)} changes in place what others view{_line(node)}; write it without the underscore")
         output = self._behind_ranks()
         needed = self._needed(output)
         self._check(needed)
@@ -123,9 +127,21 @@ class _Reader:
             raise BnnhwError(f"{self.title}: forward gives {len(found)} tensors, networks give one; wrap it")
         node = ranked = found[0]
         while node.op == "call_function" and _kind(node) in (*RANKS, *PASSED, "squeeze"):
+            if _kind(node) in RANKS and node.target is not operator.getitem:
+                self._check_rank(node)
             ranked = node.args[0] if _kind(node) in RANKS else ranked
             node = node.args[0]
         return ranked
+
+    def _check_rank(self, node: Fx) -> None:
+        """Refuse ends that take another label than the first largest."""
+        shape, kind = tuple(node.args[0].meta["val"].shape), _kind(node)
+        axis = node.args[2 if kind == "topk" else 1] if len(node.args) > (2 if kind == "topk" else 1) else -1
+        largest = kind != "topk" or len(node.args) < 4 or node.args[3]
+        if len(shape) != 2 or axis not in (None, 1, -1) or not largest or any(k in node.kwargs for k in ("largest", "dim")):
+            raise BnnhwError(
+                f"{self.title}: {kind} ranks {shape} along axis {axis}; the label is the first largest of [1, classes]: end so, or before it"
+            )
 
     def _needed(self, output: Fx) -> list[Fx]:
         wanted, found = {output}, []
@@ -168,14 +184,22 @@ class _Reader:
             if not any(self._resolved(n) in self.names for n in node.all_input_nodes) or kind in LIKE:
                 self._fold(node, kind)
             elif kind in PASSED:
+                _check_passed(node, kind)
                 self.same[node] = self._resolved(node.args[0])
             else:
+                _check_options(node, kind)
                 operations, inputs = OPERATIONS[kind](self, node, *node.args)
                 self._put(node, operations, inputs)
         except Unsupported as e:
             raise BnnhwError(f"{self.title}: {_where(node)} does {kind}{_line(node)}: {e}") from None
-        if _kind(node, plain=False).endswith("_"):
-            self.same[node.args[0]] = self._resolved(node)
+        if _kind(node, plain=False).endswith("_") and self._resolved(node) is not self._resolved(node.args[0]):
+            self.same[self._resolved(node.args[0])] = self._resolved(node)
+
+    def _has_views(self, node: Fx) -> bool:
+        """Whether what an operation changes in place is a view, or has one that others read."""
+        changed = node.args[0]
+        base = changed.args[0] if changed.op == "call_function" and _kind(changed) in VIEWS else None
+        return (base is not None and len(base.users) > 1) or any(_kind(u) in VIEWS for u in changed.users if u.op == "call_function")
 
     def _put(self, node: Fx, operations: list[g.Operation], inputs: list[Fx]) -> None:
         names, where = tuple(self.names[self._resolved(n)] for n in inputs), _path(node) or node.name
@@ -187,13 +211,19 @@ class _Reader:
 
     def _straight_through(self, node: Fx, kind: str) -> Fx | None:
         """q of x + (q - x) and (q - x) + x, as straight-through gradients are written."""
-        if kind != "add" or len(node.args) < 2:
+        if kind != "add" or len(node.args) < 2 or node.kwargs:
             return None
         for at, other in ((node.args[0], node.args[1]), (node.args[1], node.args[0])):
             step = at
             while isinstance(step, Fx) and step.op == "call_function" and _kind(step) in PASSED:
                 step = step.args[0]
-            if isinstance(step, Fx) and step.op == "call_function" and _kind(step) == "sub" and self._passed(step.args[1]) is self._passed(other):
+            if (
+                isinstance(step, Fx)
+                and step.op == "call_function"
+                and _kind(step) == "sub"
+                and not step.kwargs
+                and self._passed(step.args[1]) is self._passed(other)
+            ):
                 return self._resolved(step.args[0])
         return None
 
@@ -257,11 +287,36 @@ class _Reader:
 
 # What an operation is called, and where it stands.
 
+VIEWS = ("view", "reshape", "flatten", "permute", "transpose", "t", "squeeze", "unsqueeze", "detach", "alias", "slice", "select", "expand", "view_as")
 PASSED = ("detach", "clone", "alias", "contiguous", "to", "_to_copy", "dropout", "feature_dropout", "lift_fresh_copy", "type_as", "float")
 SHAPES = ("view", "reshape", "permute", "transpose", "t", "flatten", "squeeze", "unsqueeze")
 RANKS = ("softmax", "log_softmax", "_softmax", "_log_softmax", "argmax", "topk")
 LIKE = ("ones_like", "zeros_like", "full_like")
 """Constants of a tensor's shape."""
+
+
+OPTIONS = {"clamp": 3, "clip": 3, "hardtanh": 3, "relu": 1, "relu6": 1, "sign": 1, "neg": 1, "floor": 1, "ceil": 1, "trunc": 1, "round": 1, "hardsigmoid": 1,
+           "add": 2, "sub": 2, "mul": 2, "div": 2, "gt": 2, "ge": 2, "lt": 2, "le": 2, "clamp_min": 2, "clamp_max": 2, "where": 3, "addmm": 3, "linear": 3,
+           "matmul": 2, "mm": 2, "rsub": 2}  # fmt: skip
+"""Arguments that are understood; further ones, and keywords but KEYWORDS, change what is computed."""
+KEYWORDS = {"clamp": ("min", "max"), "clip": ("min", "max"), "add": ("alpha",), "sub": ("alpha",)}
+
+
+def _check_options(node: Fx, kind: str) -> None:
+    """Refuse arguments that no reader understands."""
+    further = [a for a in node.args[OPTIONS.get(kind, len(node.args)) :] if a not in (None, 1) or kind != "rsub"]
+    odd = [k for k in node.kwargs if k not in KEYWORDS.get(kind, ())]
+    if further or (kind in OPTIONS and odd):
+        raise Unsupported(f"has {', '.join(odd) or 'an option'}, which is not understood; write it without")
+
+
+def _check_passed(node: Fx, kind: str) -> None:
+    """Refuse what has an effect after all."""
+    if kind.endswith("dropout") and len(node.args) > 2 and node.args[2]:
+        raise Unsupported("drops at random in evaluation too; pass training=self.training, or use nn.Dropout")
+    before, after = (n.meta["val"].dtype for n in (node.args[0], node))
+    if before.is_floating_point and not after.is_floating_point:
+        raise Unsupported(f"turns numbers into {after}; round by a quantiser, and keep floats")
 
 
 def _kind(node: Fx, plain: bool = True) -> str:
@@ -353,7 +408,9 @@ def _where_op(r: _Reader, node: Fx, condition: Any, x: Any, y: Any) -> Made:
 
 def _clamp(r: _Reader, node: Fx, x: Any, low: Any = None, high: Any = None) -> Made:
     low, high = node.kwargs.get("min", low), node.kwargs.get("max", high)
-    ends = [(-inf, inf)[n] if v is None else float(r.number(v)) for n, v in enumerate((low, high))]
+    if any(v is not None and r.number(v).size != 1 for v in (low, high)):
+        raise Unsupported("has ends for each element; give one for all")
+    ends = [(-inf, inf)[n] if v is None else float(r.number(v).item()) for n, v in enumerate((low, high))]
     return [g.Clip(*ends)], [x]
 
 
@@ -406,6 +463,8 @@ def _addmm(r: _Reader, node: Fx, bias: Any, x: Any, w: Any) -> Made:
 def _batch_norm(r: _Reader, node: Fx, x: Any, weight: Any, bias: Any, mean: Any, var: Any, *rest: Any) -> Made:
     if mean is None or var is None:
         raise Unsupported("has no running statistics; track them in training")
+    if _kind(node) == "batch_norm" and rest[0]:
+        raise Unsupported("takes the statistics of its batch; use running statistics in evaluation")
     eps = next(v for v in reversed(rest) if isinstance(v, float))
     m, v = r.number(mean), r.number(var)
     w, b = np.ones_like(m) if weight is None else r.number(weight), np.zeros_like(m) if bias is None else r.number(bias)
@@ -425,6 +484,8 @@ def _pool(kind: str, rank: int) -> Callable[..., Made]:
         if given != tuple((n + 2 * q - b) // t + 1 for n, q, b, t in zip(full, p, k, s, strict=True)):
             raise Unsupported("is dilated or rounds its size up; choose sizes that divide")
         if kind == "max":
+            if rest and any(d != 1 for d in ([rest[0]] if isinstance(rest[0], int) else rest[0])):
+                raise Unsupported("is dilated; pool without dilation")
             return [g.MaxPool(k, s, margin)], [x]
         if any(margin) and len(rest) > 1 and not rest[1]:
             raise Unsupported("leaves its margin out of the mean; set count_include_pad")

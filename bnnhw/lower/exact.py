@@ -98,7 +98,7 @@ def steps(quantiser: Quantiser, scale: Fraction, ends: tuple[int, int]) -> tuple
             return [level - quantiser.zero_out for level in range(ends[0], ends[1] + 1)], [_scaled(s, scale, quantiser.zero) for s in inner]
         case g.Quantise():
             if quantiser.bits == 1 and quantiser.signed:  # as QONNX' executor has it
-                return [-1, 1], [Step(-Fraction(quantiser.zero) * scale, True)]
+                return [-1 - quantiser.zero, 1 - quantiser.zero], [Step(-Fraction(quantiser.zero) * scale, True)]
             return [level - quantiser.zero for level in range(ends[0], ends[1] + 1)], [
                 _scaled(_rounded(quantiser.rounding, level), scale, quantiser.zero) for level in range(ends[0] + 1, ends[1] + 1)
             ]
@@ -135,7 +135,7 @@ def _rounded(mode: str, level: int) -> Step:
     raise AssertionError(mode)
 
 
-def limit(step: Step, pieces: tuple[Piece, ...], channel: int) -> tuple[int, Fraction | None]:
+def limit(step: Step, pieces: tuple[Piece, ...], channel: int) -> tuple[int, Step | None]:
     """Least rising total of a channel that passes, and the exact place; +-NEVER, None where no total or each passes.
 
     The total counts negative where the slopes of the pieces multiply to less than 0.
@@ -155,7 +155,7 @@ def limit(step: Step, pieces: tuple[Piece, ...], channel: int) -> tuple[int, Fra
         upward ^= bool(factor < 0)
     if not upward:
         at = -at
-    return (ceil(at) if closed else floor(at) + 1), at
+    return max(-NEVER, min(NEVER, ceil(at) if closed else floor(at) + 1)), Step(at, closed)
 
 
 def _clipped(clip: g.Clip, at: Fraction, closed: bool, upward: bool) -> bool | None:
@@ -203,13 +203,13 @@ def reached(pieces: tuple[Piece, ...], channels: int, ends: tuple[int, int]) -> 
         for end in ends:
             y = Fraction(end)
             for piece in pieces:
-                y = min(max(y, _end(piece.low, y)), _end(piece.high, y)) if isinstance(piece, g.Clip) else piece.factor[c] * y + piece.addend[c]
+                if isinstance(piece, Affine):
+                    y = piece.factor[c] * y + piece.addend[c]
+                    continue
+                y = max(y, Fraction(piece.low)) if isfinite(piece.low) else y
+                y = min(y, Fraction(piece.high)) if isfinite(piece.high) else y
             found.append(y)
     return min(found), max(found)
-
-
-def _end(end: float, y: Fraction) -> Fraction:
-    return Fraction(end) if isfinite(end) else y
 
 
 def rounded(mode: str, x: Fraction) -> int:

@@ -20,6 +20,9 @@ KINDS = "none, x/255, 2x-1, mean=M,std=S, fixed<BITS,INTEGER> or ufixed<BITS,INT
 PIXEL = 255
 
 
+InputQuantiser = g.Quantise | g.Bipolar | g.Round
+
+
 @dataclass(frozen=True)
 class InputAs:
     """Frames of integers that stand for unit * integer + offset."""
@@ -37,7 +40,7 @@ class InputAs:
         plain = {"none": InputAs(Fraction(1)), "x/255": InputAs(one), "2x-1": InputAs(2 * one, Fraction(-1))}
         if text in plain:
             return plain[text]
-        number = r"([+-]?[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)"
+        number = r"([+-]?[0-9]{0,12}\.?[0-9]{1,18}(?:e[+-]?[0-9]{1,2})?)"
         if found := re.fullmatch(rf"mean={number},std={number}", text):
             mean, std = (Fraction(v) for v in found.groups())
             if std > 0:
@@ -143,20 +146,24 @@ class Port:
         self._settle({"type": "uint8", "preprocess": "none", **real})
         return meaning, (0, PIXEL)
 
-    def quantised(self, quantiser: g.Quantise | g.Bipolar, pieces: tuple[x.Piece, ...], scale: x.Fractions) -> tuple[list[int], int]:
-        """Rising levels of the stream behind an input quantiser, and the sign with which they count."""
+    def quantised(self, quantiser: InputQuantiser, pieces: tuple[x.Piece, ...], scale: x.Fractions, ends: tuple[int, int]) -> tuple[list[int], int]:
+        """Rising levels of the stream behind an input quantiser whose integers have these ends, and the sign with which they count."""
+        pixels = self.asked is not None and self.asked.pixels
+        if pixels and ends[1] - ends[0] > PIXEL:
+            raise BnnhwError(
+                f"{self.source}: the quantiser of its input has {ends[1] - ends[0] + 1} levels, at most 256 are taken; use 8 bits, or none"
+            )
         if len(set(scale)) > 1:
             raise BnnhwError(f"{self.source}: the quantiser of its input has a scale for each channel; use one for all")
-        return (
-            self._of_pixels(quantiser, pieces, scale)
-            if self.asked is not None and self.asked.pixels
-            else self._of_numbers(quantiser, pieces, scale[0])
-        )
+        if pixels:
+            return self._of_pixels(quantiser, pieces, scale, ends)
+        if isinstance(quantiser, g.Round):
+            raise BnnhwError(f"{self.source}: its input is rounded before the first layer; say what frames hold with --input: {KINDS}")
+        return self._of_numbers(quantiser, pieces, scale[0])
 
-    def _of_pixels(self, quantiser: g.Quantise | g.Bipolar, pieces: tuple[x.Piece, ...], scale: x.Fractions) -> tuple[list[int], int]:
+    def _of_pixels(self, quantiser: InputQuantiser, pieces: tuple[x.Piece, ...], scale: x.Fractions, ends: tuple[int, int]) -> tuple[list[int], int]:
         """A rule from pixels to levels."""
         assert self.asked is not None
-        ends = quantiser.ends if isinstance(quantiser, g.Quantise) else (-1, 1)
         values, found = x.steps(quantiser, scale[0], ends)
         falling = int(x.rising(pieces, len(scale))[0]) < 0
         rules = []
@@ -186,6 +193,8 @@ class Port:
         unit, offset = scale / meaning.factor[0], -meaning.addend[0] / meaning.factor[0]
         real = {"real": {"unit": float(unit), "offset": float(offset)}}
         if isinstance(quantiser, g.Bipolar) or (quantiser.bits == 1 and quantiser.signed):
+            if isinstance(quantiser, g.Quantise) and quantiser.zero:
+                raise BnnhwError(f"{self.source}: the quantiser of its input has one bit and the zero point {quantiser.zero}; use 0")
             if isinstance(quantiser, g.Bipolar) and quantiser.zero_to != 1:
                 raise BnnhwError(f"{self.source}: the sign of its input takes 0 to {quantiser.zero_to}; use a sign that takes it to 1")
             self._settle({"type": "bipolar", **real})

@@ -25,6 +25,7 @@ from bnnhw.ir.topology import INPUT, Topology
 from bnnhw.ir.trained import Close, TrainedNetwork
 from bnnhw.ir.window import Shape, slide
 from bnnhw.lower import exact as x
+from bnnhw.lower.clips import rounded_last
 from bnnhw.lower.grid import whole_codes
 from bnnhw.lower.inputs import InputAs, Port, places
 from bnnhw.lower.weights import LARGEST_WEIGHT
@@ -82,6 +83,8 @@ class _Product:
     exact: bool
     """Whether a framework's float32 sums have no rounding."""
     fan_in: int
+    margin: int | float = 0
+    """What stands around the map, in integers or between them."""
     written: str | None = None
 
 
@@ -138,8 +141,9 @@ class _Value:
         return replace(self, pieces=(*old, piece))
 
 
-def recognise(graph: g.Graph, port: InputAs | None = None) -> Recognised:
+def recognise(given: g.Graph, port: InputAs | None = None) -> Recognised:
     """The network of a graph, whose frames are as `port` says: pixels where None and the input is a map. Errors: BnnhwError naming the node."""
+    graph = rounded_last(given)
     work = _Recogniser(graph, port)
     values = {graph.input: work.entrance()}
     for node in graph.nodes:
@@ -147,19 +151,27 @@ def recognise(graph: g.Graph, port: InputAs | None = None) -> Recognised:
             made = work.run(node, [values[name] for name in node.inputs])
         except _Problem as e:
             raise BnnhwError(f"{graph.source}: {_kind(node)} {node.name!r}: {e}") from None
+        except (ValueError, IndexError, TypeError, ArithmeticError) as e:  # what numbers and shapes that do not fit trip
+            raise BnnhwError(
+                f"{graph.source}: {_kind(node)} {node.name!r}: its input or constants do not fit it ({_told(e)}); export the model again"
+            ) from None
         made = replace(made, tensors=(*made.tensors, node.output), node=node.name)
         values[node.output] = made
         if made.carried and not isinstance(node.operation, g.Reshape | g.Transpose | g.Rank):
             work.saw(node.output, node.name, made)
     try:
         last = work.finish(values[graph.output])
-    except _Problem as e:
+    except (_Problem, ArithmeticError) as e:
         raise BnnhwError(f"{graph.source}: {values[graph.output].node!r}: {e}") from None
     return work.result(last)
 
 
 class _Problem(Exception):
     """What is wrong with a node, and the remedy."""
+
+
+def _told(e: Exception) -> str:
+    return str(e).splitlines()[0][:100] if str(e) else type(e).__name__
 
 
 def _kind(node: g.Node) -> str:
@@ -277,7 +289,7 @@ class _Recogniser:
         operand = self.operand(value)
         codes, unit = self.weights(conv.weights)
         groups, (o, each, *kernel) = conv.groups, codes.shape
-        if o % groups or each * groups != operand.shape[0]:
+        if groups < 1 or min(conv.stride) < 1 or not codes.size or o % groups or each * groups != operand.shape[0]:
             raise _Problem(f"its weights {codes.shape} in {groups} groups do not fit {operand.shape[0]} channels; mend the model")
         multiple, offset = operand.multiple.reshape(groups, each), operand.offset.reshape(groups, each)
         group = np.arange(o) // (o // groups)
@@ -296,7 +308,10 @@ class _Recogniser:
             margin = operand.margin(Fraction(at))
             spec |= {"pad": list(around), "pad_value": margin}
             ends = (min(ends[0], floor(margin)), max(ends[1], ceil(margin)))
-        return self.product("conv", spec, operand, whole, unit, addend, ends, (o, *out))
+        made = self.product("conv", spec, operand, whole, unit, addend, ends, (o, *out))
+        assert made.product is not None
+        made.product.margin = spec.get("pad_value", 0)
+        return replace(made, ids=_ranked(made.ids, value.ids.ndim))
 
     def dense(self, name: str, dense: g.Dense, value: _Value) -> _Value:
         """A dense layer, its sums not written yet; of every pixel where the tensor has further axes before its last."""
@@ -305,7 +320,7 @@ class _Recogniser:
             tall = g.Codes(w.integers[:, :, None, None], _tall(w.scale)) if isinstance(w, g.Codes) else w[:, :, None, None]
             moved = np.moveaxis(value.ids, -1, 0)
             made = self.conv(name, g.Conv(tall, dense.bias, (1, 1), (0, 0, 0, 0), (1, 1), 1), replace(value, ids=moved))
-            return replace(made, ids=np.moveaxis(made.ids.reshape(made.ids.shape[0], *moved.shape[1:]), 0, -1))
+            return replace(made, ids=np.moveaxis(made.ids, 0, -1))
         operand = self.operand(value)
         codes, unit = self.weights(dense.weights)
         o, k = codes.shape
@@ -345,7 +360,9 @@ class _Recogniser:
 
     def bias(self, bias: g.F64 | None, o: int) -> x.Fractions:
         """[O] the bias."""
-        return x.fractions(np.zeros(o) if bias is None else np.broadcast_to(bias, (o,)))
+        if bias is not None and bias.size not in (1, o):
+            raise _Problem(f"has {bias.size} biases for {o} outputs; mend the model")
+        return x.fractions(np.zeros(o) if bias is None else np.broadcast_to(bias.reshape(-1), (o,)))
 
     def operand(self, value: _Value) -> _Operand:
         """A product's input as integers of a stream."""
@@ -425,7 +442,7 @@ class _Recogniser:
         if isinstance(quantiser, g.Bipolar) and quantiser.zero_to == 0 and (limits[:, 0] == limits[:, 1]).all():
             values, limits, exactly = [-1, 1], limits[:, :1], exactly[:, :1]
         self.doubt(node, value, exactly, before)
-        name = self.write_levels(node, value, limits, values, before)
+        name = self.write_levels(node, value, limits, exactly, values, before)
         sign = np.where(turned, -1, 1)
         out = x.Affine(
             np.array([s * int(t) for s, t in zip(_out_scale(quantiser, scale), sign, strict=True)], object), x.Affine.of(value.channels).addend
@@ -436,10 +453,14 @@ class _Recogniser:
         made = _Value(name, shape, value.ids, (out,), (values[0], values[-1]), tuple(values), out=shape)
         return made
 
-    def write_levels(self, node: g.Node, value: _Value, limits: I64, values: list[int], before: I64) -> str:
+    def write_levels(self, node: g.Node, value: _Value, limits: I64, exactly: NDArray[np.object_], values: list[int], before: I64) -> str:
         """The product, where it is this quantiser's alone, and the layer of its levels."""
         own = value.product is not None and value.product.written is None and all(self.graph.uses.get(t, 0) == 1 for t in value.tensors)
         stored: dict[str, NDArray] = {"thresholds": limits.astype(np.float64), "values": np.array(values, np.int32)}
+        if own and value.product is not None and value.product.margin != int(value.product.margin):  # borders add no integers
+            stored["thresholds"] = np.array(
+                [[_between(*pair) for pair in zip(*rows, strict=True)] for rows in zip(limits.tolist(), exactly, strict=True)]
+            )
         if own:
             assert value.product is not None
             shape = (-1, *[1] * (value.product.weights.ndim - 1))
@@ -471,13 +492,13 @@ class _Recogniser:
         rounded = 8 + (0 if product is None or product.exact else product.fan_in)
         sure = product is None or product.exact
         reach = max(abs(value.ends[0]), abs(value.ends[1]))
-        plain = bool((slope == 1).all() and (intercept == 0).all()) and sure
+        plain = sure and not value.error and _exact_in_float32(meaning, reach)
         for c, row in enumerate(exactly) if not plain else ():
             for at in row:
-                if at is None or not value.ends[0] - 1 <= at * int(before[c] or 1) <= value.ends[1] + 1:
+                if at is None or not value.ends[0] - 1 <= at.at * int(before[c] or 1) <= value.ends[1] + 1:
                     continue
-                away = float(abs(at - round(at))) * slope[c]
-                bound = rounded * UNIT_ROUNDOFF * (slope[c] * (abs(float(at)) if sure else reach) + intercept[c]) + slope[c] * value.error
+                away = float(abs(at.at - round(at.at))) * slope[c]
+                bound = rounded * UNIT_ROUNDOFF * (slope[c] * (abs(float(at.at)) if sure else reach) + intercept[c]) + slope[c] * value.error
                 if away < bound:
                     self.close.append(Close(node.name, c, away, float(bound)))
                     break
@@ -546,10 +567,10 @@ class _Recogniser:
 
     def quantised_input(self, node: g.Node, quantiser: x.Quantiser, value: _Value) -> _Value:
         """The input port's rule."""
-        if value.pools or isinstance(quantiser, g.Truncate | g.Round):
+        if value.pools or isinstance(quantiser, g.Truncate):
             raise _Problem("quantises what was pooled, or truncates, before the first layer; quantise the input itself")
         scale = self.scales(quantiser, value)
-        levels, sign = self.port.quantised(quantiser, value.pieces, scale)
+        levels, sign = self.port.quantised(quantiser, value.pieces, scale, _ends(quantiser, value, scale))
         made = _Value(
             INPUT, value.shape, value.ids, (x.Affine.of(value.channels, scale[0] * sign),), (levels[0], levels[-1]), tuple(levels), out=value.shape
         )
@@ -642,7 +663,7 @@ class _Recogniser:
         shape, taps = _slid(value.shape, pool.kernel, pool.stride, pool.pad), prod(pool.kernel)
         stream = self.write("avgpool", name, [value.stream], {"kernel": list(pool.kernel), "stride": list(pool.stride), "pad": list(pool.pad)})
         ends = (min(0, value.ends[0] * taps), max(0, value.ends[1] * taps))
-        ids, piece = np.arange(prod(shape)).reshape(shape), x.Affine(meaning.factor / taps, meaning.addend)
+        ids, piece = _ranked(np.arange(prod(shape)).reshape(shape), value.ids.ndim), x.Affine(meaning.factor / taps, meaning.addend)
         made = _Value(stream, shape, ids, (piece,), ends, out=shape, error=value.error * taps)
         return made
 
@@ -657,7 +678,7 @@ class _Recogniser:
         shape = _slid(value.out, pool.kernel, pool.stride, pool.pad)
         if any(2 * p > k for p, k in zip(pool.pad, pool.kernel * 2, strict=True)):
             raise _Problem(f"pads {pool.pad} around a kernel of {pool.kernel}; at most half of it is generated")
-        ids = np.arange(prod(shape)).reshape(shape)
+        ids = _ranked(np.arange(prod(shape)).reshape(shape), value.ids.ndim)
         if value.levels is None or value.stream == INPUT:
             if value.stream == INPUT:
                 raise _Problem("pools the network's input; put a layer before it")
@@ -685,7 +706,14 @@ class _Recogniser:
         meaning = x.Affine(np.concatenate([first.factor, second.factor]), np.concatenate([first.addend, second.addend]))
         ends = (min(a.ends[0], b.ends[0]), max(a.ends[1], b.ends[1]))
         made = _Value(
-            stream, shape, np.arange(prod(shape)).reshape(shape), (meaning,), ends, a.levels if same else None, out=shape, error=max(a.error, b.error)
+            stream,
+            shape,
+            _ranked(np.arange(prod(shape)).reshape(shape), a.ids.ndim),
+            (meaning,),
+            ends,
+            a.levels if same else None,
+            out=shape,
+            error=max(a.error, b.error),
         )
         return made
 
@@ -693,6 +721,8 @@ class _Recogniser:
 
     def finish(self, value: _Value) -> str:
         """The last layer, whose outputs rank as the graph's; its name."""
+        if value.padded is not None:
+            raise _Problem("the network ends in a margin; end without")
         if value.stream == INPUT:
             raise _Problem("the network has no layer; give one")
         if (value.ids.ravel() != np.arange(value.ids.size)).any():
@@ -795,6 +825,8 @@ def _per_channel(value: _Value, given: NDArray) -> x.Fractions:
     except ValueError:
         raise _Problem(f"its constant {np.shape(given)} does not spread over {shape}; mend the model") from None
     channel = (value.ids // prod(value.out[1:])).ravel()
+    if not np.isfinite(spread).all():
+        raise _Problem("has a constant that is infinite or no number; mend the model")
     found = np.zeros(value.out[0])
     found[channel] = spread
     if (found[channel] != spread).any():
@@ -805,6 +837,9 @@ def _per_channel(value: _Value, given: NDArray) -> x.Fractions:
 def _normalised(value: _Value, norm: g.BatchNorm) -> x.Affine:
     """A batch norm over the channels of a value."""
     spread = (-1, *[1] * (value.ids.ndim - 1))
+    given = (norm.weight, norm.bias, norm.mean, norm.var)
+    if len({len(v) for v in given}) > 1 or not all(np.isfinite(v).all() for v in given):
+        raise _Problem("has parameters of different lengths, or that are no numbers; mend the model")
     if len(norm.mean) != len(value.ids):
         raise _Problem(f"has {len(norm.mean)} channels, its input {len(value.ids)}; mend the model")
     try:
@@ -818,7 +853,9 @@ def _normalised(value: _Value, norm: g.BatchNorm) -> x.Affine:
 
 def _as_map(value: _Value) -> _Value:
     """With the elements of its stream in their own order, as a map."""
-    if value.ids.size != prod(value.out) or (value.ids.ravel() != np.arange(value.ids.size)).any():
+    c, rows, columns = value.out
+    shapes = (value.out, *([(c, columns)] if rows == 1 else []), *([(c,)] if rows * columns == 1 else []))
+    if value.ids.shape not in shapes or (value.ids.ravel() != np.arange(value.ids.size)).any():
         raise _Problem("takes a map, its input is transposed or reshaped into none; give [N, C, rows, columns]")
     return value
 
@@ -843,6 +880,8 @@ def _within(value: _Value, clip: g.Clip) -> bool:
 
 def _slid(shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int, int, int]) -> Shape:
     c, rows, columns = shape
+    if min(*kernel, *stride) < 1:
+        raise _Problem(f"has a kernel {kernel} and stride {stride}; give 1 or more")
     out = (c, slide(rows, kernel[0], stride[0], 1, pad[0], pad[2]), slide(columns, kernel[1], stride[1], 1, pad[1], pad[3]))
     if min(out) < 1:
         raise _Problem(f"its kernel {kernel} does not fit a map of {rows}x{columns}; mend the model")
@@ -881,12 +920,37 @@ def _out_scale(quantiser: x.Quantiser, scale: x.Fractions) -> x.Fractions:
 def _mirrored(limits: I64, exactly: NDArray[np.object_]) -> tuple[I64, NDArray[np.object_]]:
     """Steps of minus the level, for totals that count the other way: level < k where total < limit, so minus total > -limit."""
     turned = [1 - int(v) if abs(v) < x.NEVER else -int(v) for v in limits[::-1]]
-    return np.array(turned, np.int64), np.array([None if at is None else -at for at in exactly[::-1]], object)
+    return np.array(turned, np.int64), np.array([None if at is None else x.Step(-at.at, not at.closed) for at in exactly[::-1]], object)
+
+
+def _between(limit: int, at: x.Step | None) -> float:
+    """Where a step is, of numbers that need not be integers."""
+    if at is None:
+        return float(limit)
+    place = float(at.at)
+    return place if at.closed else float(np.nextafter(place, np.inf))
+
+
+def _ranked(ids: I64, rank: int) -> I64:
+    """Elements of a map [C, rows, columns] as [C, columns] or [C], as its input was."""
+    c, rows, columns = ids.shape
+    if rank == 2 and rows == 1:
+        return ids.reshape(c, columns)
+    return ids.reshape(c) if rank == 1 and rows * columns == 1 else ids
 
 
 def _dyadic(values: Sequence[Fraction]) -> bool:
     """Whether all are powers of two."""
     return all(abs(v.numerator) & (abs(v.numerator) - 1) == 0 and v.denominator & (v.denominator - 1) == 0 for v in values)
+
+
+def _exact_in_float32(meaning: x.Affine, reach: int) -> bool:
+    """Whether factor * integer + addend has no rounding for integers up to a magnitude."""
+    for factor, addend in zip(meaning.factor, meaning.addend, strict=True):
+        unit = x.common_unit((factor, addend))
+        if unit and (unit.denominator & (unit.denominator - 1) or (abs(factor) * reach + abs(addend)) / unit >= 1 << 24):
+            return False
+    return True
 
 
 def _behind(product: str, node: str) -> str:

@@ -172,6 +172,103 @@ def test_a_doubt_is_listed(tmp_path: Path) -> None:
     assert close[0].distance < close[0].bound
 
 
+# What an independent review found wrong, each once.
+
+
+@pytest.mark.parametrize(("shift", "value"), [(100.5, 0.0), (123.675, 0.0), (100.0, 0.25)])
+def test_margins_between_integers(shift: float, value: float, tmp_path: Path) -> None:
+    m = Model((1, 4, 4))
+    x = m.node("Pad", m.node("Sub", "x", m.constant(shift)), m.constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64), m.constant(value))
+    w = m.quant(m.constant(np.random.default_rng(0).integers(-3, 4, (3, 1, 3, 3))), 1.0, 3)
+    x = m.quant(m.node("Conv", x, w, kernel_shape=[3, 3]), 8.0, 4)
+    equal(m, dense(m, m.node("Flatten", x), np.random.default_rng(1).integers(-3, 4, (3, 48))), tmp_path, "none")
+
+
+@pytest.mark.parametrize("kind", ["Conv", "MaxPool", "AveragePool"])
+def test_a_map_that_is_reshaped_into_another_is_refused(kind: str, tmp_path: Path) -> None:
+    m = Model((4, 2, 4))
+    x = m.node("Reshape", m.bipolar(m.node("Conv", "x", m.bipolar(m.constant(np.ones((4, 4, 1, 1)))))), m.constant([1, 4, 4, 2], np.int64))
+    given = [m.bipolar(m.constant(np.ones((2, 4, 2, 2))))] if kind == "Conv" else []
+    refused(written(m, tmp_path / "m.onnx", m.node(kind, x, *given, kernel_shape=[2, 2])), "transposed or reshaped into none", "none")
+
+
+def test_one_signed_bit_with_a_zero_point(tmp_path: Path) -> None:
+    m = Model((4,))
+    equal(m, dense(m, m.quant(dense(m, "x", WEIGHTS), 0.5, 1, zero=1), LAST), tmp_path)
+
+
+def test_lines_and_vectors_keep_their_rank(tmp_path: Path) -> None:
+    """1-D convolutions, constants for their channels, products of their pixels; joined vectors."""
+    m = Model((2, 6))
+    w = m.quant(m.constant(np.random.default_rng(0).integers(-3, 4, (3, 2, 3))), 1.0, 3)
+    x = m.node("Mul", m.node("Conv", "x", w, kernel_shape=[3]), m.constant(np.array([1.0, -2, 0.5]).reshape(1, 3, 1)))
+    x = m.node("Transpose", m.node("MaxPool", m.quant(x, 2.0, 3), kernel_shape=[2], strides=[2]), perm=[0, 2, 1])
+    x = m.bipolar(m.node("MatMul", x, m.quant(m.constant(np.random.default_rng(1).integers(-3, 4, (3, 2))), 1.0, 3)))
+    equal(m, dense(m, m.node("Flatten", x), np.random.default_rng(2).integers(-3, 4, (3, 4))), tmp_path, "none")
+    m = Model((4,))
+    both = m.node("Concat", m.bipolar(dense(m, "x", WEIGHTS)), m.bipolar(dense(m, "x", WEIGHTS[::-1])), axis=1)
+    equal(m, dense(m, both, np.random.default_rng(3).integers(-3, 4, (3, 6))), tmp_path)
+
+
+def test_clips_behind_a_rounding(tmp_path: Path) -> None:
+    m = Model((4,))
+    x = m.node(
+        "Clip",
+        m.node("Add", m.node("Round", m.node("Mul", dense(m, "x", WEIGHTS), m.constant(0.25))), m.constant(2.0)),
+        m.constant(0.0),
+        m.constant(3.0),
+    )
+    equal(m, dense(m, x, LAST), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("end", "match"),
+    [
+        (lambda m, x: m.node("TopK", x, m.constant([1], np.int64), outputs=2, largest=0), "TopK .* the label is the first largest"),
+        (lambda m, x: m.node("ArgMax", x), "ArgMax .* along axis 0"),
+        (lambda m, x: m.node("Pad", x, m.constant([0, 0, 0, 1], np.int64), m.constant(100.0)), "ends in a margin"),
+        (lambda m, x: dense(m, m.node("Cast", x, to=6), LAST), "turns numbers into integers"),
+    ],
+)
+def test_ends_with_another_meaning_are_refused(end: Callable[[Model, str], str], match: str, tmp_path: Path) -> None:
+    m = Model((4,))
+    refused(written(m, tmp_path / "m.onnx", end(m, dense(m, "x", WEIGHTS))), match, "fixed<4,4>")
+
+
+def test_several_outputs_are_refused(tmp_path: Path) -> None:
+    m = Model((4,))
+    a, b = dense(m, "x", WEIGHTS), dense(m, "x", WEIGHTS)
+    refused(written(m, tmp_path / "m.onnx", a, b), "1 inputs and 2 outputs", "fixed<4,4>")
+
+
+def test_numbers_out_of_all_bounds_are_told(tmp_path: Path) -> None:
+    m, path = Model((1, 4, 4)), tmp_path / "m.onnx"
+    refused(written(m, path, m.quant("x", 1e-9, 32, signed=0)), "4294967296 levels, at most 256")
+    for wrong in ("mean=1e99999999,std=1", "mean=1e400,std=1"):
+        refused(path, "is no kind of frames", wrong)
+    m = Model((4,))
+    numbers = [m.constant(v) for v in (np.full(3, 1e-30), np.ones(3), np.zeros(3), np.ones(3))]
+    equal(m, dense(m, m.bipolar(m.node("BatchNormalization", dense(m, "x", WEIGHTS), *numbers)), LAST), tmp_path)
+    m = Model((4,))
+    refused(
+        written(m, path, dense(m, m.node("Mul", dense(m, "x", WEIGHTS), m.node("Div", m.constant(1.0), m.constant(0.0))), LAST)),
+        "infinite",
+        "fixed<4,4>",
+    )
+
+
+def test_a_batch_of_any_size_is_taken_one_by_one(tmp_path: Path) -> None:
+    m = Model((4,))
+    m.shape = (8, 4)
+    equal(m, dense(m, m.bipolar(dense(m, "x", WEIGHTS)), LAST), tmp_path)
+
+
+def test_exact_ties_are_no_doubt(tmp_path: Path) -> None:
+    m = Model((4,))
+    model = onnx_model(written(m, tmp_path / "m.onnx", dense(m, m.quant(dense(m, "x", WEIGHTS), 0.5, 3), LAST)), "fixed<4,4>")
+    assert lower(model.recognised.trained).close == ()
+
+
 # PyTorch.
 
 torch = pytest.importorskip("torch")
@@ -305,6 +402,67 @@ def test_a_module_that_is_not_recognised_is_explained() -> None:
     unquantised = nn.Sequential(BinarizeLinear(4, 4), nn.ReLU(), BinarizeLinear(4, 2))
     with pytest.raises(BnnhwError, match=r"Dense '2': its input, from '1', is not quantised; put a quantiser"):
         bnnhw.from_torch(unquantised, torch.zeros(1, 4), input_as="none")
+
+
+@pytest.mark.parametrize(
+    ("forward", "match"),
+    [
+        (lambda f, x: torch.div(f(x), 2, rounding_mode="floor"), "does div .* has rounding_mode"),
+        (lambda f, x: torch.round(f(x), decimals=1), "does round .* has decimals|not recognised"),
+        (lambda f, x: torch.rsub(f(x), 1.0, alpha=2), "does rsub .* has"),
+        (lambda f, x: torch.sub(torch.sign(f(x)), f(x), alpha=2) + f(x), "has an alpha"),
+        (lambda f, x: F.dropout(f(x)), "drops at random"),
+        (lambda f, x: f(x).int().float(), "turns numbers into torch.int32"),
+        (lambda f, x: torch.topk(f(x), 1, largest=False)[1], "the label is the first largest"),
+        (lambda f, x: f(x).argmax(0), "the label is the first largest"),
+    ],
+)
+def test_options_that_change_the_result_are_refused(forward: Callable[[Any, Any], Any], match: str) -> None:
+    class Net(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.f = BinarizeLinear(4, 4)
+
+        def forward(self, x: Any) -> Any:
+            return forward(self.f, x)
+
+    with pytest.raises(BnnhwError, match=match):
+        bnnhw.from_torch(Net(), torch.zeros(1, 4), input_as="none")
+
+
+def test_changes_in_place_of_what_others_view_are_refused() -> None:
+    class Net(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.f, self.drop = BinarizeLinear(4, 4), nn.Dropout(inplace=True)
+
+        def forward(self, x: Any) -> Any:
+            y = self.drop(self.f(x))
+            z = y.view(1, 4)
+            z.relu_()
+            return self.f(torch.sign(y + 1))
+
+    with pytest.raises(BnnhwError, match="changes in place what others view"):
+        bnnhw.from_torch(Net(), torch.zeros(1, 4), input_as="none")
+
+
+def test_usual_fake_quantisation_by_hand() -> None:
+    """Rounded and then clamped; a ReLU with an upper end; quantised pixels; modules in double precision."""
+
+    class Net(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = BinarizeLinear(16, 8), BinarizeLinear(8, 8), BinarizeLinear(8, 3)
+
+        def forward(self, x: Any) -> Any:
+            x = torch.round(torch.clamp(x * 15, 0, 15)) / 15
+            x = torch.clamp(torch.round(self.a(x) / 0.5), -2, 1) * 0.5
+            return self.c(torch.round(torch.clamp(F.relu(self.b(x)), max=1) * 15) / 15)
+
+    torch.manual_seed(1)
+    found = bnnhw.import_check(nn.Sequential(nn.Flatten(), Net()).double(), example_input=torch.rand(1, 1, 4, 4).double(), frames=30)
+    assert found.labels_equal == 30
+    assert found.parted is None or found.parted.in_doubt, found.parted
 
 
 # Bad input.
