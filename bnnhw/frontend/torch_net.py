@@ -36,6 +36,8 @@ def read_module(module: nn.Module, example: Tensor) -> tuple[g.Graph, Reference]
     title = type(module).__name__
     if not isinstance(example, Tensor) or example.ndim < 2 or not len(example):
         raise BnnhwError(f"{title}: the example input is no tensor [N, ...]; give one like those that the network takes")
+    if example.dtype in (torch.float16, torch.bfloat16) or any(p.dtype in (torch.float16, torch.bfloat16) for p in module.parameters()):
+        raise BnnhwError(f"{title}: computes in half precision, whose rounding no integers follow; convert it by module.float()")
     training = module.training
     try:
         program = torch.export.export(module.eval(), (example[:1],), strict=False)

@@ -13,6 +13,8 @@ LARGEST = 1 << 15
 
 def whole_codes(weights: F64) -> Codes | None:
     """The weights [O, ...] as integers times a unit for each output; None where they have none, as trained real weights have not."""
+    if not weights.size or not np.isfinite(weights).all():
+        return None
     rows = weights.reshape(len(weights), -1).astype(np.float64)
     codes, units = np.zeros(rows.shape, np.int64), np.ones(len(rows))
     for n, row in enumerate(rows):

@@ -342,7 +342,9 @@ class _Recogniser:
         flat = whole.reshape(len(whole), -1)
         up, down = np.maximum(flat, 0).sum(1), np.minimum(flat, 0).sum(1)
         low, high = int((up * ends[0] + down * ends[1]).min()), int((up * ends[1] + down * ends[0]).max())
-        exact = _dyadic([*unit, operand.unit]) and max(abs(low), abs(high)) < 1 << 24
+        finest = x.common_unit([operand.unit, *operand.offset])
+        most = max(abs(low), abs(high)) * operand.unit + int(np.abs(flat).sum(1).max(initial=0)) * max(map(abs, operand.offset))
+        exact = _dyadic([*unit, finest]) and most < finest * (1 << 24)
         meaning = x.Affine(unit * operand.unit, addend)
         made = _Product({"type": kind, **spec}, operand.stream, whole, meaning, exact, flat.shape[1])
         ids = np.arange(prod(out)).reshape(out if kind == "conv" else out[:1])
@@ -752,7 +754,7 @@ class _Recogniser:
             more["bias"] = np.array([float(a / unit) for a in meaning.addend])
         weights = product.weights * sign.reshape(-1, *[1] * (product.weights.ndim - 1))
         name = self.write_product(product, weights, **more)
-        if not more and value.tensors:
+        if not more and value.tensors and product.margin == int(product.margin):
             plain = x.Affine(product.meaning.factor * sign, product.meaning.addend)
             self.seen.append(Seen(value.tensors[0], str(product.spec["name"]), name, _plain_ids(value), plain))
         return name

@@ -428,6 +428,8 @@ def test_options_that_change_the_result_are_refused(forward: Callable[[Any, Any]
 
     with pytest.raises(BnnhwError, match=match):
         bnnhw.from_torch(Net(), torch.zeros(1, 4), input_as="none")
+    with pytest.raises(BnnhwError, match="half precision"):
+        bnnhw.from_torch(BinarizeLinear(4, 4).half(), torch.zeros(1, 4).half(), input_as="none")
 
 
 def test_changes_in_place_of_what_others_view_are_refused() -> None:
