@@ -211,4 +211,5 @@ def fold(kind: str, attributes: dict[str, Any], values: list[Constant | None], m
         raise Unsupported(f"makes more than {most} numbers; mend the model")
     while values and values[-1] is None:
         values = values[:-1]
-    return FOLDED[kind](attributes, *values)
+    with np.errstate(all="ignore"):  # what is infinite or no number is told where it is used
+        return FOLDED[kind](attributes, *values)
