@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import bnnhw
-from bnnhw import frontend, golden, schedule
+from bnnhw import data, frontend, golden, schedule
 from bnnhw.emit.hls import emit_hls, folded_out, library
 from bnnhw.emit.scripts import vitis_script
 from bnnhw.emit.verilog import naming
@@ -177,6 +177,19 @@ def test_the_zoo_gives_golden_under_the_sanitisers(tmp_path: Path) -> None:
         net = lower(frontend.load(name)).network
         design = schedule.fold_for_interval(net, int(1e8 / 1000), 100.0)
         assert wrong([(net, frames_for(net.port, 20, 1))], CSimulation([(net, design)], tmp_path / name, sanitise=True)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", frontend.zoo_names())
+def test_the_zoo_gives_golden_on_whole_test_sets(name: str, data_folder: Path, tmp_path: Path) -> None:
+    """Of CIFAR-10 the 1,000 images without loss."""
+    trained = frontend.load(name)
+    assert trained.topology.train is not None
+    kind = trained.topology.train.data
+    x = (data.cifar10_lossless_test() if kind == "cifar10" else data.load_split(kind, "test")).x
+    net = lower(trained).network
+    design = schedule.fold_for_interval(net, int(1e8 / 1000), 100.0)
+    assert wrong([(net, x)], CSimulation([(net, design)], tmp_path)) == []
 
 
 BAD_FRAMES = """

@@ -82,10 +82,21 @@ def test_jet_tagging_gives_all_saved_labels_and_tensors(models_folder: Path, tmp
         assert report.passed, level
 
 
-def test_tfc_in_rtl_equals_golden(models_folder: Path, data_folder: Path, tmp_path: Path) -> None:
-    bnnhw.generate(models_folder / "TFC_2W2A.onnx", tmp_path / "d", fps=20_000)
-    report = bnnhw.verify(tmp_path / "d", frames=20, data="mnist")
-    assert report.passed
+def test_qonnx_models_in_c_simulation(models_folder: Path, data_folder: Path, tmp_path: Path) -> None:
+    nets = [lower(onnx_model(models_folder / f"{name}.onnx").recognised.trained).network for name in (*TFC, TINY[0])]
+    x = mnist(data_folder)[:50]
+    runs = CSimulation([(net, fold_for_interval(net, 20_000, 100.0)) for net in nets], tmp_path).run([x] * len(nets))
+    for net, seen in zip(nets, runs, strict=True):
+        assert not seen.problems
+        assert (seen.outputs == run(net, x).outputs).all()
+
+
+def test_qonnx_models_in_rtl(models_folder: Path, data_folder: Path, tmp_path: Path) -> None:
+    nets = [lower(onnx_model(models_folder / f"{name}.onnx").recognised.trained).network for name in (*TFC, *TINY)]
+    x = mnist(data_folder)[:5]
+    runs = Simulation([(net, fold_for_interval(net, 8_000, 100.0)) for net in nets], tmp_path).run([x] * len(nets))
+    for net, seen in zip(nets, runs, strict=True):
+        assert (seen.outputs == run(net, x).outputs).all()
 
 
 def test_a_larq_network_gives_its_labels(tmp_path: Path) -> None:
