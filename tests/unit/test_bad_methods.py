@@ -125,8 +125,7 @@ BIG = 1 << 50
 AT = {name: f"layer {name!r}: layers.{n}.{x['type']}." for (name, n), x in zip(PLACE.items(), GOOD["layers"], strict=True)}
 GENERATE: dict[str, tuple[Callable[[dict[str, Any], Tensors], None], str]] = {
     # scales
-    "scale alpha of 0": (tensor("u.alpha", 0.0), "layer 'u': channel 0 has the scale 0, scales are positive; retrain or mend the file"),
-    "scale alpha below 0": (tensor("u.alpha", -2.0), "layer 'u': channel 0 has the scale -2, scales are positive; retrain or mend the file"),
+    "scale alpha of 0": (tensor("u.alpha", 0.0), "layer 'u': channel 0 has the scale 0, so no input changes it; retrain or mend the file"),
     "scale alpha NaN": (tensor("u.alpha", np.nan), "layer 'c': 'u.alpha' holds NaN or infinity; retrain or mend the file"),
     "multiplier too large": (tensor("x.multiplier", BIG), "layer 'x': 'x.multiplier' holds 1125899906842624, at most 70368744177663 fits; use fewer bits"),
     "multiplier times sums too large": (lambda d, t: t.update({"x.multiplier": np.full(4, 1 << 45), "k.weight": np.full((4, 4, 1, 1), 1 << 20)}), "layer 'x': multiplied sums reach 4.43e+20, which overflows 62 bits; use smaller multipliers"),
